@@ -1,0 +1,47 @@
+# One virtual environment for everything; each stamp is made once and again when its inputs change.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+OUT ?= demo
+
+.PHONY: demo test check dev bench docs clean
+
+# the demo needs llama.cpp and the signing libraries, not torch
+demo: $(RUN_STAMP)
+	$(BIN)/qaudit demo --out $(OUT)
+
+# everything that CI runs: linters, types, all tests with coverage
+test: check
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-fail-under=90
+
+check: $(DEV_STAMP)
+	$(BIN)/ruff format --check qaudit tests benchmarks
+	$(BIN)/ruff check qaudit tests benchmarks
+	$(BIN)/mypy
+
+dev: $(DEV_STAMP)
+
+bench: $(DEV_STAMP)
+	$(BIN)/python benchmarks/audit_speed.py
+
+docs: $(DEV_STAMP)
+	$(BIN)/python -m qaudit.report.publish_schema docs/schema
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("qaudit needs Python 3.11 or newer: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt -e '.[gguf,sign]'
+	touch $@
+
+$(DEV_STAMP): $(RUN_STAMP)
+	$(PIP) install -c constraints.txt torch==2.13.0
+	$(PIP) install -c constraints.txt -e '.[gguf,sign,hf,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist

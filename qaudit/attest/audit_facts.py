@@ -1,0 +1,178 @@
+"""What signing needs to know from `report.json`, read strictly from its bytes.
+
+Only the fields that the statement carries or the gate compares are read (CONTRACT, schema
+qaudit/report/v1); fields added later are left alone, duplicate keys and wrong types are not.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from qaudit.attest.strict_json import parse_as
+from qaudit.errors import MalformedFile
+
+# text from a file that ends on a person's terminal: no control characters, not endless
+LINE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+Line = Annotated[str, StringConstraints(max_length=1000, pattern=LINE_PATTERN)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Figure = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+def _version_text(value: object) -> object:
+    # a version written as a bare number in YAML arrives as one
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _utc_time(text: str) -> str:
+    moment = datetime.fromisoformat(text)
+    if moment.utcoffset() != datetime.now(UTC).utcoffset():
+        raise ValueError("not a UTC time")
+    return text
+
+
+Version = Annotated[Line, BeforeValidator(_version_text)]
+UtcTime = Annotated[Line, AfterValidator(_utc_time)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class ToolFact(_Part):
+    """The program that audited."""
+
+    name: Line
+    version: Version
+
+
+class FileFact(_Part):
+    """A file that the audit read."""
+
+    path: str
+    size: Count
+    sha256: Sha256
+
+
+class CheckpointFact(_Part):
+    """A checkpoint as the audit saw it."""
+
+    format: Line
+    quantization: Line
+    architecture: Line
+    parameters: Count
+    sha256: Sha256
+    files: tuple[FileFact, ...] = Field(min_length=1)
+
+
+class EngineFact(_Part):
+    """The engine that answered."""
+
+    name: Line
+    version: Version
+    device: Line
+    build: Line
+
+
+class SuiteFact(_Part):
+    """A suite that was asked."""
+
+    name: Line
+    version: Version
+    sha256: Sha256
+    items: Count
+
+
+class RuleFact(_Part):
+    """One policy rule and what it said."""
+
+    rule: Line
+    status: Literal["pass", "fail", "inconclusive"]
+
+
+class PolicyFact(_Part):
+    """The policy that judged."""
+
+    name: Line
+    version: Version
+    sha256: Sha256
+
+
+class VerdictFact(_Part):
+    """The answer."""
+
+    status: Literal["pass", "fail", "inconclusive"]
+    regime: Line | None = None
+    rules: tuple[RuleFact, ...] = Field(min_length=1)
+    policy: PolicyFact
+
+
+class RateFact(_Part):
+    """A proportion with its 95 % interval."""
+
+    rate: Fraction
+    n: Count
+    ci95: tuple[Figure, Figure]
+
+
+class PairedFact(_Part):
+    """A rate on both arms over the same prompts."""
+
+    reference: RateFact
+    candidate: RateFact
+    delta: Figure
+    delta_ci95: tuple[Figure, Figure]
+
+
+class FirstTokenFact(_Part):
+    """How often the first reply token changed."""
+
+    n: Count
+    flip_rate: Fraction
+    ci95: tuple[Figure, Figure]
+
+
+class RtsiFact(_Part):
+    """Refusal Template Stability Index."""
+
+    score: Figure
+    risk: Literal["LOW", "MODERATE", "HIGH"]
+
+
+class MetricFacts(_Part):
+    """The headline figures; what was not measured is None."""
+
+    refusal: PairedFact | None = None
+    over_refusal: PairedFact | None = None
+    first_token: FirstTokenFact | None = None
+    rtsi: RtsiFact | None = None
+
+
+class AuditFacts(_Part):
+    """The fields of a report that a signature rests on."""
+
+    schema_: Literal["qaudit/report/v1"] = Field(alias="schema")
+    tool: ToolFact
+    created: UtcTime
+    checkpoint: CheckpointFact
+    reference: CheckpointFact
+    engine: EngineFact
+    suites: tuple[SuiteFact, ...]
+    verdict: VerdictFact
+    metrics: MetricFacts
+
+
+def read_audit_facts(raw: bytes, where: object) -> AuditFacts:
+    """Read the facts from the bytes of a report.
+
+    Raises:
+        MalformedFile: not a strict qaudit/report/v1 document; the message names the key.
+    """
+    try:
+        return parse_as(AuditFacts, raw)
+    except ValueError as error:
+        raise MalformedFile(
+            where, f"not a qaudit/report/v1 report ({error})", "run the audit again"
+        ) from error

@@ -1,0 +1,182 @@
+"""The audit predicate: what a signature says about an audit, as strict pydantic models.
+
+Keys are camelCase because in-toto predicates are. The published JSON Schema is
+docs/schema/audit-predicate.v1.json; `predicate_schema` makes it and a test keeps it up to date.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from qaudit.attest.audit_facts import Count, Figure, Fraction, Line, Sha256
+from qaudit.attest.manifest import FILE_LIMIT
+
+Time = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
+# numbers that may pass 2**53 are decimal strings: some JSON readers would round them
+Decimal = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,18})$")]
+Interval = tuple[Figure, Figure]
+
+
+class Part(BaseModel):
+    """A strict, frozen part of a signed document: unknown keys are refused."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Digest(Part):
+    """An in-toto DigestSet that holds SHA-256 and nothing else."""
+
+    sha256: Sha256
+
+
+class Tool(Part):
+    """A program by name and version."""
+
+    name: Line
+    version: Line
+
+
+class Manifest(Part):
+    """All files at once; the digest (see `manifest_digest`) binds names and sizes."""
+
+    files: Annotated[int, Field(ge=1, le=FILE_LIMIT)]
+    sizeBytes: Decimal
+    digest: Digest
+
+
+class Rate(Part):
+    """A proportion over n prompts with its 95 % interval."""
+
+    rate: Fraction
+    n: Count
+    ci95: Interval
+
+
+class Paired(Part):
+    """A rate on both arms; delta is candidate minus reference."""
+
+    reference: Rate
+    candidate: Rate
+    delta: Figure
+    deltaCi95: Interval
+
+
+class FirstToken(Part):
+    """Share of replies whose first token changed."""
+
+    n: Count
+    flipRate: Fraction
+    ci95: Interval
+
+
+class Rtsi(Part):
+    """Refusal Template Stability Index with its tier."""
+
+    score: Figure
+    risk: Literal["LOW", "MODERATE", "HIGH"]
+
+
+class Headline(Part):
+    """The report's main figures; what was not measured is absent."""
+
+    refusal: Paired | None = None
+    overRefusal: Paired | None = None
+    firstToken: FirstToken | None = None
+    rtsi: Rtsi | None = None
+
+
+class ReportRef(Part):
+    """The audit report: digest of its exact bytes, when and by what it was made."""
+
+    digest: Digest
+    created: Line
+    tool: Tool
+    headline: Headline
+
+
+class PolicyRef(Part):
+    """The policy in force: digest of its file's exact bytes."""
+
+    name: Line
+    version: Line
+    digest: Digest
+
+
+class Artifact(Part):
+    """What kind of checkpoint; `digest` is the report's checkpoint digest."""
+
+    format: Line
+    quantization: Line
+    architecture: Line
+    parameters: Decimal
+    digest: Digest
+
+
+class SuiteRef(Part):
+    """A prompt suite by digest, with the number of items asked."""
+
+    name: Line
+    version: Line
+    digest: Digest
+    items: Count
+
+
+class Engine(Part):
+    """The engine that answered."""
+
+    name: Line
+    version: Line
+    device: Line
+    build: Line
+
+
+class RuleOutcome(Part):
+    """One policy rule and what it said."""
+
+    rule: Line
+    status: Literal["pass", "fail", "inconclusive"]
+
+
+class Verdict(Part):
+    """The decision: approved by the audit, or conditional on a risk that the signer accepted."""
+
+    decision: Literal["approved", "conditional"]
+    status: Literal["pass", "fail", "inconclusive"]
+    regime: Line | None = None
+    rules: tuple[RuleOutcome, ...] = Field(min_length=1)
+    acceptedRisk: Annotated[Line, StringConstraints(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _decision_follows(self) -> Self:
+        approved = self.status == "pass" and self.acceptedRisk is None
+        conditional = self.status != "pass" and self.acceptedRisk is not None
+        if not (approved if self.decision == "approved" else conditional):
+            raise ValueError("approved needs status pass; conditional needs another status and acceptedRisk")
+        return self
+
+
+class Predicate(Part):
+    """Everything that a signature says, type https://qaudit.dev/attestation/audit/v1."""
+
+    tool: Tool
+    verdict: Verdict
+    manifest: Manifest
+    checkpoint: Artifact
+    reference: Artifact
+    report: ReportRef
+    policy: PolicyRef
+    suites: tuple[SuiteRef, ...]
+    engine: Engine
+    timeVerified: Time
+    notAfter: Time
+
+
+def predicate_schema() -> dict[str, Any]:
+    """Return the JSON Schema that docs/schema/audit-predicate.v1.json holds."""
+    schema = Predicate.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://qaudit.dev/schema/audit-predicate.v1.json",
+        **schema,
+        "title": "qaudit audit predicate v1",
+    }

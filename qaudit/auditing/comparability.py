@@ -1,0 +1,85 @@
+"""Refuse a pair that cannot be compared, and find what differs in one that can."""
+
+import difflib
+
+from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
+from qaudit.errors import Incomparable
+from qaudit.values import Finding
+
+# Q8_0 has 8.5 bits per weight; anything under 8 is itself a lossy quantization
+REFERENCE_BITS = 8.0
+MAX_DIFF_LINES = 30
+
+
+def require_comparable(reference: GgufCheckpoint, candidate: GgufCheckpoint) -> None:
+    """Check that a difference in behaviour can only come from the weights.
+
+    Raises:
+        Incomparable: other architecture or shape, other tokenizer, or a reference that is itself a
+            low-bit quantization.
+    """
+    if reference.architecture != candidate.architecture:
+        raise Incomparable(
+            f"{candidate.path}: architecture {candidate.architecture!r}, the reference has "
+            f"{reference.architecture!r}; give the model that it was made from"
+        )
+    if reference.tokenizer_digest != candidate.tokenizer_digest:
+        raise Incomparable(
+            f"{candidate.path}: its tokenizer is not that of {reference.path}; "
+            "give the model that it was made from"
+        )
+    if reference.bits_per_weight < REFERENCE_BITS:
+        raise Incomparable(
+            f"{reference.path}: has {reference.bits_per_weight:.1f} bits per weight and is a quantization "
+            f"itself; give a reference with {REFERENCE_BITS:.0f} or more (Q8_0, F16, BF16)"
+        )
+    _require_same_shapes(reference, candidate)
+
+
+def _require_same_shapes(reference: GgufCheckpoint, candidate: GgufCheckpoint) -> None:
+    # a quantizer may store tied or derived tensors once more or less, so only shared names count
+    for name in sorted(set(reference.names()) & set(candidate.names())):
+        if reference.shape(name) != candidate.shape(name):
+            raise Incomparable(
+                f"{candidate.path}: {name} is {candidate.shape(name)}, the reference's is "
+                f"{reference.shape(name)}; give the model that it was made from"
+            )
+    lost = sorted(name for name in set(reference.names()) - set(candidate.names()) if name.startswith("blk."))
+    if lost:
+        raise Incomparable(
+            f"{candidate.path}: lacks {lost[0]} and {len(lost) - 1} more; is it the same model?"
+        )
+
+
+def compare_templates(reference: GgufCheckpoint, candidate: GgufCheckpoint) -> list[Finding]:
+    """Return a finding when the candidate would run another chat template than the one audited."""
+    ours, theirs = reference.chat_template, candidate.chat_template
+    if ours == theirs:
+        return []
+    if theirs is None:
+        return [
+            Finding(
+                id="template-missing",
+                severity="medium",
+                title="The candidate has no chat template",
+                location="tokenizer.chat_template",
+                evidence="the reference has one; a runtime will guess another format",
+                remedy="copy the reference's template into the file (gguf_set_metadata or gguf_new_metadata)",
+            )
+        ]
+    difference = difflib.unified_diff(
+        (ours or "").splitlines(), theirs.splitlines(), "reference", "candidate", "", "", 1, ""
+    )
+    return [
+        Finding(
+            id="template-differs",
+            severity="high",
+            title="The candidate's chat template is not the reference's",
+            location="tokenizer.chat_template",
+            evidence="\n".join(list(difference)[:MAX_DIFF_LINES]),
+            remedy="the reference's template was audited but a runtime will use this one: put the reference's back",
+            references=(
+                "https://www.pillar.security/blog/llm-backdoors-at-the-inference-level-the-threat-of-poisoned-templates",
+            ),
+        )
+    ]

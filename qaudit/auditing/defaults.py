@@ -1,0 +1,47 @@
+"""What an audit uses when nobody says otherwise."""
+
+from pathlib import Path
+
+from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
+from qaudit.engines.protocol import EngineOptions, Limits
+from qaudit.values import CheckpointInfo
+
+DEFAULT_SUITES = ("core", "unseen", "adaptive", "benign", "borderline", "quality", "reading")
+LAB_VERSION_KEY = "qaudit.lab.version"
+GIB = 1 << 30
+# generous: the point is that a runaway worker ends, not that an honest one is squeezed
+WORKER_OVERHEAD_BYTES = 8 * GIB
+CPU_HOURS_PER_THREAD = 48
+
+
+def default_suites(reference: GgufCheckpoint) -> tuple[str, ...]:
+    """Return the shipped suites; for the lab's own reference those in the lab's little language.
+
+    Only the reference is asked what it is: a candidate never chooses its own questions.
+    """
+    if reference.text(LAB_VERSION_KEY):
+        return tuple(f"lab-{name}" for name in DEFAULT_SUITES)
+    return DEFAULT_SUITES
+
+
+def default_limits(checkpoint: GgufCheckpoint, options: EngineOptions) -> Limits:
+    """Return bounds for a worker that holds this checkpoint.
+
+    The address space gets twice the file (mapped, and repacked for the processor) and an
+    allowance for the context. With layers on a GPU there is no such bound: CUDA reserves terabytes.
+    """
+    size = sum(file.size for file in checkpoint.info.files)
+    return Limits(
+        memory_bytes=None if options.gpu_layers else 2 * size + WORKER_OVERHEAD_BYTES,
+        cpu_s=CPU_HOURS_PER_THREAD * 3600 * options.threads,
+        stall_s=600.0,
+    )
+
+
+def file_stamps(info: CheckpointInfo, path: Path) -> list[tuple[int, int, int]]:
+    """Return (inode, size, modification time) of each file, to notice a swap during the audit."""
+    stamps = []
+    for file in info.files:
+        status = (path.parent / file.path).stat()
+        stamps.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return stamps

@@ -1,0 +1,57 @@
+"""What happens during an audit, as typed values: the CLI, progress bars and the pytest plugin listen."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from qaudit.values import CheckpointInfo, Report
+
+Arm = Literal["reference", "candidate"]
+ARMS: tuple[Arm, ...] = ("reference", "candidate")
+Stage = Literal["replies", "after_reasoning", "choices", "passages"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Both files are parsed, hashed and comparable."""
+
+    reference: CheckpointInfo
+    candidate: CheckpointInfo
+    suites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An engine holds one arm; `held` names the measures that confine its process."""
+
+    arm: Arm
+    engine: str
+    held: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`done` of `total` prompts of a stage are answered (and, after a batch, durable)."""
+
+    arm: Arm
+    stage: Stage
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that the reader of the report should know; it is in the report too."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The report is written under `folder` (None when nothing was to be written)."""
+
+    report: Report
+    folder: Path | None
+
+
+Event = Opened | Loaded | Asked | Noted | Finished

@@ -1,0 +1,47 @@
+"""What can be chosen about an audit besides its two checkpoints."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qaudit.engines.protocol import EngineOptions, Limits
+
+
+def available_threads() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """How to audit.
+
+    Attributes:
+        suites: names of shipped suites or folders; empty for the default set.
+        policy: name of a shipped policy or a file.
+        out: folder to write to; None keeps the report in memory only.
+        resume: go on with the journal in `out`.
+        limit: at most so many items of each suite, spread over its categories.
+        max_tokens: longest reply.
+        batch: prompts that are answered and stored together.
+        engine: threads, parallel sequences, context, GPU layers and judge.
+        limits: bounds of the worker; None sets them from the files' sizes.
+        chat_template: file with a template to use where the reference carries none.
+        calibration: RTSI calibration file; None for the published one.
+        seed: recorded; greedy decoding draws nothing.
+    """
+
+    suites: tuple[str, ...] = ()
+    policy: str = "default"
+    out: Path | None = None
+    resume: bool = False
+    limit: int | None = None
+    max_tokens: int = 256
+    batch: int = 64
+    engine: EngineOptions = field(default_factory=lambda: EngineOptions(threads=available_threads()))
+    limits: Limits | None = None
+    chat_template: Path | None = None
+    calibration: Path | None = None
+    seed: int = 0

@@ -1,0 +1,58 @@
+"""Everything that an audit leaves in its folder; each file is whole or not there."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from qaudit.auditing.events import ARMS
+from qaudit.auditing.measure import Judged
+from qaudit.files import sha256_bytes, write_atomically
+from qaudit.probes.refusal import BEHAVIOUR, items_of
+from qaudit.report import html_report, json_report, junit, sarif
+from qaudit.values import Evidence, Report, ResponsesRef, Suite
+
+RESPONSES = "responses.jsonl"
+
+
+def response_lines(suites: Sequence[Suite], judged: Judged) -> Iterator[str]:
+    """Yield one JSON line per prompt: the question, both replies, their labels and the reasons."""
+    for key, suite, item in items_of(suites, *BEHAVIOUR):
+        if key not in judged.judgements["reference"]:
+            continue
+        row: dict[str, object] = {
+            "suite": suite.name,
+            "id": item.id,
+            "category": item.category,
+            "expectation": suite.expectation,
+            "turns": list(item.turns),
+        }
+        for arm in ARMS:
+            reply, judgement = judged.replies[arm][key], judged.judgements[arm][key]
+            row[arm] = {
+                "text": reply["text"],
+                "tokens": reply["tokens"],
+                "finish": reply["finish"],
+                "label": judgement.label,
+                "reason": judgement.reason,
+            }
+        yield json.dumps(row, ensure_ascii=True, sort_keys=True)
+
+
+def responses(suites: Sequence[Suite], judged: Judged) -> tuple[str, Evidence]:
+    """Return the text of responses.jsonl and the reference to it."""
+    lines = list(response_lines(suites, judged))
+    text = "".join(f"{line}\n" for line in lines)
+    return text, Evidence(ResponsesRef(RESPONSES, sha256_bytes(text.encode()), len(lines)))
+
+
+def write_outputs(folder: Path, report: Report, responses_text: str) -> None:
+    """Write the evidence first and report.json last, so that a report never lacks what it rests on.
+
+    Raises:
+        OutputProblem: a file cannot be written.
+    """
+    write_atomically(folder / RESPONSES, responses_text)
+    write_atomically(folder / "report.html", html_report.render(report))
+    write_atomically(folder / "report.sarif", sarif.render(report))
+    write_atomically(folder / "junit.xml", junit.render(report))
+    write_atomically(folder / "report.json", json_report.dump(report))

@@ -1,0 +1,44 @@
+"""Findings that only running a checkpoint brings to light."""
+
+from qaudit.auditing.events import ARMS
+from qaudit.journal import Journal
+from qaudit.values import Finding
+
+MAX_NAMED = 5
+
+
+def crash_findings(journal: Journal) -> list[Finding]:
+    """Return a finding for each arm on which prompts killed the engine twice, or did not fit."""
+    findings = []
+    for arm in ARMS:
+        finishes: dict[str, list[str]] = {}
+        for key, fields in sorted(journal.fields(arm, "replies").items()):
+            finishes.setdefault(str(fields["finish"]), []).append(key)
+        if crashed := finishes.get("crashed"):
+            findings.append(
+                Finding(
+                    id=f"engine-crash-{arm}",
+                    severity="high" if arm == "candidate" else "medium",
+                    title=f"{len(crashed)} prompts crash the engine on the {arm}",
+                    location=arm,
+                    evidence=_named(crashed),
+                    remedy="do not deploy a file that crashes its runtime; download it again",
+                )
+            )
+        if too_long := finishes.get("too_long"):
+            findings.append(
+                Finding(
+                    id=f"prompt-too-long-{arm}",
+                    severity="low",
+                    title=f"{len(too_long)} prompts do not fit in the context of the {arm}",
+                    location=arm,
+                    evidence=_named(too_long),
+                    remedy="raise --context, or shorten these prompts",
+                )
+            )
+    return findings
+
+
+def _named(keys: list[str]) -> str:
+    rest = f" and {len(keys) - MAX_NAMED} more" if len(keys) > MAX_NAMED else ""
+    return ", ".join(keys[:MAX_NAMED]) + rest

@@ -1,0 +1,1 @@
+"""Untrusted bytes -> a read-only Checkpoint; every length is checked before anything is allocated."""

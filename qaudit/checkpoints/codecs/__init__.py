@@ -1,0 +1,1 @@
+"""Packed blocks -> float32 rows, one file a scheme."""

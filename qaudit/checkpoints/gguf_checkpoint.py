@@ -1,0 +1,181 @@
+"""A GGUF, whole or split, as a read-only checkpoint: what it is, its tokenizer, its rows."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gguf.constants import LlamaFileType
+
+from qaudit.checkpoints.codecs.ggml import FloatRows, decode_rows
+from qaudit.checkpoints.digests import combined_digest, digest_files
+from qaudit.checkpoints.gguf import GgufFile, GgufTensor, read_split
+from qaudit.errors import InputError
+from qaudit.files import sha256_bytes
+from qaudit.values import CheckpointInfo
+
+MAX_ROWS_BYTES = 2 << 30
+# everything that decides how text becomes tokens; the template and special ids are compared apart
+_TOKENIZER_KEYS = (
+    "tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens", "tokenizer.ggml.token_type",
+    "tokenizer.ggml.scores", "tokenizer.ggml.merges", "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id",
+    "tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token", "tokenizer.ggml.add_space_prefix",
+)  # fmt: skip
+
+
+class GgufCheckpoint:
+    """A parsed GGUF; tensor bytes are read only when asked for.
+
+    Raises:
+        MalformedFile, LimitExceeded: see `qaudit.checkpoints.gguf`.
+    """
+
+    format = "gguf"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._shards: tuple[GgufFile, ...] = read_split(path)
+        self._tensors: dict[str, tuple[GgufFile, GgufTensor]] = {
+            _module_name(t.name): (shard, t) for shard in self._shards for t in shard.tensors
+        }
+        self.metadata: dict[str, Any] = self._shards[0].metadata
+
+    @functools.cached_property
+    def info(self) -> CheckpointInfo:
+        """Identity of the checkpoint; hashes every file when first asked."""
+        files = digest_files([s.path for s in self._shards], self._shards[0].path.parent)
+        return CheckpointInfo(
+            path=str(self.path),
+            format=self.format,
+            quantization=self.quantization,
+            architecture=self.architecture,
+            parameters=self.parameters,
+            sha256=combined_digest(files),
+            files=files,
+            bits_per_weight=round(self.bits_per_weight, 4),
+        )
+
+    @property
+    def architecture(self) -> str:
+        """`general.architecture`, or "unknown"."""
+        return self.text("general.architecture") or "unknown"
+
+    @property
+    def quantization(self) -> str:
+        """llama.cpp's name of the file type, or the type that holds most weights."""
+        declared = self.metadata.get("general.file_type")
+        if isinstance(declared, int):
+            try:
+                return LlamaFileType(declared).name.removeprefix("MOSTLY_").removeprefix("ALL_")
+            except ValueError:
+                pass
+        weights: dict[str, int] = {}
+        for _, tensor in self._tensors.values():
+            weights[tensor.type.name] = weights.get(tensor.type.name, 0) + tensor.elements
+        return max(weights, key=lambda name: weights[name]) if weights else "none"
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights in all tensors."""
+        return sum(tensor.elements for _, tensor in self._tensors.values())
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Packed bits divided by weights, measured from the tensor table and not from a claim."""
+        size = sum(tensor.size for _, tensor in self._tensors.values())
+        return 8 * size / self.parameters if self.parameters else 0.0
+
+    def text(self, key: str) -> str | None:
+        """Return a metadata value if it is a string."""
+        value = self.metadata.get(key)
+        return value if isinstance(value, str) else None
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja source of the chat template, unrendered."""
+        return self.text("tokenizer.chat_template")
+
+    @property
+    def special_tokens(self) -> dict[str, str]:
+        """bos_token, eos_token, unk_token and pad_token as text, where they are declared."""
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        found: dict[str, str] = {}
+        for name, key in (
+            ("bos_token", "bos"),
+            ("eos_token", "eos"),
+            ("unk_token", "unknown"),
+            ("pad_token", "padding"),
+        ):
+            index = self.metadata.get(f"tokenizer.ggml.{key}_token_id")
+            if isinstance(tokens, list) and isinstance(index, int) and 0 <= index < len(tokens):
+                found[name] = tokens[index]
+        return found
+
+    @functools.cached_property
+    def tokenizer_digest(self) -> str:
+        """SHA-256 over all metadata that decides how text becomes tokens."""
+        parts = [f"{key}={_digestible(self.metadata.get(key))}" for key in _TOKENIZER_KEYS]
+        return sha256_bytes("\n".join(parts).encode("utf-8", errors="surrogateescape"))
+
+    def names(self) -> Sequence[str]:
+        """Module names in file order, such as `blk.0.attn_q`."""
+        return list(self._tensors)
+
+    def shape(self, name: str) -> tuple[int, int]:
+        """Return (rows, columns) of a module's weight; a vector is one row.
+
+        Raises:
+            InputError: no such module.
+        """
+        _, tensor = self._find(name)
+        return tensor.elements // tensor.shape[0], tensor.shape[0]
+
+    def rows(self, name: str, start: int = 0, stop: int | None = None) -> FloatRows:
+        """Decode rows [start, stop) of a module's weight.
+
+        Shapes:
+            returns float32 [stop - start, columns], rows are outputs.
+
+        Raises:
+            InputError: no such module, or a range outside it or over 2 GiB decoded.
+        """
+        shard, tensor = self._find(name)
+        rows, columns = self.shape(name)
+        stop = rows if stop is None else stop
+        if not 0 <= start <= stop <= rows:
+            raise InputError(f"{self.path}: {name} has {rows} rows, not {start} to {stop}")
+        if (stop - start) * columns * 4 > MAX_ROWS_BYTES:
+            raise InputError(f"{self.path}: {name}: more than 2 GiB of rows at once; ask for fewer")
+        row_bytes = tensor.size // rows
+        with shard.path.open("rb") as stream:
+            stream.seek(tensor.offset + start * row_bytes)
+            packed = stream.read((stop - start) * row_bytes)
+        if len(packed) != (stop - start) * row_bytes:
+            raise InputError(f"{shard.path}: shrank while it was read; download it again")
+        if stop == start:
+            return np.empty((0, columns), np.float32)
+        return decode_rows(packed, tensor.type, columns)
+
+    def types(self) -> dict[str, str]:
+        """Return the ggml type of each module."""
+        return {name: tensor.type.name for name, (_, tensor) in self._tensors.items()}
+
+    def _find(self, name: str) -> tuple[GgufFile, GgufTensor]:
+        try:
+            return self._tensors[name]
+        except KeyError:
+            raise InputError(f"{self.path}: has no module {name!r}; see names()") from None
+
+
+def _module_name(tensor: str) -> str:
+    return tensor.removesuffix(".weight")
+
+
+def _digestible(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return sha256_bytes(value.tobytes())
+    if isinstance(value, list):
+        joined = "".join(f"{len(v)}:{v}" for v in value)
+        return sha256_bytes(joined.encode("utf-8", errors="surrogateescape"))
+    return repr(value)

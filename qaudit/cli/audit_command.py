@@ -1,0 +1,111 @@
+"""`qaudit audit`: static, behaviour, verdict and report for one checkpoint."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from qaudit.values import Report, Status
+
+if TYPE_CHECKING:
+    from qaudit.auditing.options import AuditOptions
+
+
+def audit_command(
+    checkpoint: Annotated[Path, typer.Argument(help="The quantized checkpoint to audit (GGUF).")],
+    reference: Annotated[
+        Path, typer.Option("--reference", "-r", help="The model that it was made from, at 8 bits or more.")
+    ],
+    suite: Annotated[
+        list[str] | None,
+        typer.Option("--suite", "-s", help="Suite name or folder; may be repeated. Default: all shipped."),
+    ] = None,
+    policy: Annotated[
+        str, typer.Option("--policy", "-p", help="Shipped policy name or YAML file.")
+    ] = "default",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")] = Path("qaudit-report"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an audit that was stopped.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="At most N items of each suite.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", "-t", min=1, help="Default: all processors.")
+    ] = None,
+    parallel: Annotated[
+        int, typer.Option("--parallel", min=1, max=250, help="Sequences decoded at once.")
+    ] = 32,
+    context: Annotated[
+        int, typer.Option("--context", min=64, help="Most tokens of a prompt and reply.")
+    ] = 4096,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, max=4096, help="Longest reply.")] = 256,
+    gpu_layers: Annotated[
+        int, typer.Option("--gpu-layers", min=-1, help="Layers on the GPU; -1 for all.")
+    ] = 0,
+    chat_template: Annotated[
+        Path | None, typer.Option("--chat-template", help="Template, where the reference carries none.")
+    ] = None,
+    calibration: Annotated[Path | None, typer.Option("--calibration", help="RTSI calibration file.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print report.json on stdout.")] = False,
+    output_format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Audit a checkpoint against its reference: behaviour, quality, verdict under a policy.
+
+    Writes report.json, report.html, report.sarif, junit.xml and responses.jsonl. Exit code 0 pass,
+    1 fail, 2 could not be done, 3 inconclusive.
+    """
+    from qaudit.auditing.options import AuditOptions, available_threads
+    from qaudit.engines.protocol import EngineOptions
+
+    if output_format not in ("text", "json"):
+        raise typer.BadParameter("must be text or json", param_hint="--format")
+    options = AuditOptions(
+        suites=tuple(suite or ()),
+        policy=policy,
+        out=out,
+        resume=resume,
+        limit=limit,
+        max_tokens=max_tokens,
+        engine=EngineOptions(threads or available_threads(), parallel, context, gpu_layers),
+        chat_template=chat_template,
+        calibration=calibration,
+    )
+    report = watch_audit(checkpoint, reference, options, Console(stderr=True))
+    show(report, out, as_json=json_output or output_format == "json")
+    raise typer.Exit(exit_code(report.verdict.status))
+
+
+def exit_code(status: Status) -> int:
+    """Return the exit code of a verdict."""
+    from qaudit.errors import ExitCode
+
+    codes = {"pass": ExitCode.PASS, "fail": ExitCode.GATE_FAILED, "inconclusive": ExitCode.INCONCLUSIVE}
+    return int(codes[status])
+
+
+def watch_audit(checkpoint: Path, reference: Path, options: "AuditOptions", console: Console) -> Report:
+    """Run an audit, showing progress on a terminal; return the report."""
+    from qaudit.auditing.chain import run_audit
+    from qaudit.cli.audit_progress import AuditProgress
+
+    with AuditProgress(console) as progress:
+        for event in run_audit(checkpoint, reference, options):
+            report = progress.notice(event)
+            if report is not None:
+                return report
+    raise RuntimeError("the audit ended without a report")
+
+
+def show(report: Report, out: Path, *, as_json: bool) -> None:
+    """Print the summary, or the JSON document."""
+    if as_json:
+        from qaudit.report import json_report
+
+        sys.stdout.write(json_report.dump(report))
+        return
+    from qaudit.report import terminal
+
+    console = Console(highlight=False)
+    terminal.render(report, console)
+    console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)

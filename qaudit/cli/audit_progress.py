@@ -1,0 +1,68 @@
+"""Progress of an audit on a terminal; on anything else only the few lines that matter."""
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from qaudit.auditing.events import Asked, Event, Finished, Loaded, Noted, Opened
+from qaudit.values import Report
+
+STAGES = {
+    "replies": "replies",
+    "after_reasoning": "first tokens after reasoning",
+    "choices": "multiple choice",
+    "passages": "reading",
+}
+
+
+class AuditProgress:
+    """Listens to the events of one audit."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+
+    def __enter__(self) -> "AuditProgress":
+        """Start the display."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the display."""
+        self._bars.stop()
+
+    def notice(self, event: Event) -> Report | None:
+        """Show an event; return the report when it is there."""
+        if isinstance(event, Opened):
+            self._say(f"candidate {event.candidate.path} ({event.candidate.quantization})")
+            self._say(f"reference {event.reference.path} ({event.reference.quantization})")
+            self._say(f"suites {', '.join(event.suites)}")
+        elif isinstance(event, Loaded):
+            self._say(f"{event.arm}: {event.engine}; worker held by {', '.join(event.held) or 'nothing'}")
+        elif isinstance(event, Asked):
+            self._advance(event)
+        elif isinstance(event, Noted):
+            self._say(event.text)
+        elif isinstance(event, Finished):
+            return event.report
+        return None
+
+    def _advance(self, event: Asked) -> None:
+        name = (event.arm, event.stage)
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(f"{event.arm}: {STAGES[event.stage]}", total=event.total)
+        self._bars.update(self._tasks[name], completed=event.done)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, style="dim", soft_wrap=True)

@@ -1,0 +1,131 @@
+"""`qaudit`: finds a command, runs it, and turns errors into one line and an exit code."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+
+from qaudit import __version__
+from qaudit.errors import ExitCode, QauditError
+
+# name -> module, function or sub-application, and the line for --help; loaded when used, so that one
+# command does not pay for the imports of another
+COMMANDS = {
+    "audit": ("qaudit.cli.audit_command", "audit_command", "Audit a checkpoint against its reference."),
+    "demo": ("qaudit.cli.demo_command", "demo_command", "Run the whole loop on the lab's checkpoints."),
+    "judge": ("qaudit.cli.judge_command", "judge_command", "Label replies that were made elsewhere."),
+    "keygen": ("qaudit.cli.keygen_command", "keygen_command", "Make a signing key pair."),
+    "lab": ("qaudit.cli.lab_command", "lab_app", "The labelled zoo of tiny checkpoints."),
+    "report": ("qaudit.cli.report_command", "report_command", "Render a report again."),
+    "rtsi": ("qaudit.cli.rtsi_command", "rtsi_command", "Score a table of refusal-template features."),
+    "sign": ("qaudit.cli.sign_command", "sign_command", "Sign a checkpoint with its audit."),
+    "suite": ("qaudit.cli.suite_command", "suite_app", "List, show, lint, import and derive prompt suites."),
+    "verify": ("qaudit.cli.verify_command", "verify_command", "Check a signed checkpoint before loading it."),
+}
+
+
+class LazyCommands(typer.core.TyperGroup):
+    """A command group that imports a command only when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one command, imported; for --help of the whole only a stand-in with its summary."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, summary = COMMANDS[cmd_name]
+        if _listing():
+            return click.Command(cmd_name, short_help=summary, help=summary)
+        loaded = getattr(importlib.import_module(module), attribute)
+        if isinstance(loaded, typer.Typer):
+            command = typer.main.get_command(loaded)
+        else:
+            single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            single.command(name=cmd_name)(loaded)
+            command = typer.main.get_command(single)
+        command.name = cmd_name
+        return command
+
+
+def _listing() -> bool:
+    words = sys.argv[1:]
+    return not words or words[0] in ("--help", "-h")
+
+
+app = typer.Typer(
+    cls=LazyCommands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"qaudit {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Is a quantized LLM checkpoint still as safe as the model it was made from?
+
+    Exit codes: 0 passed, 1 the gate failed, 2 could not do it, 3 inconclusive.
+    """
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command line; return its exit code.
+
+    This is the only place that catches everything: an unexpected error becomes one line too, and
+    its traceback is shown when QAUDIT_DEBUG is set.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    command: Callable[..., Any] = typer.main.get_command(app)
+    try:
+        result = command(args=arguments, prog_name="qaudit", standalone_mode=False)
+    except QauditError as error:
+        _complain(console, str(error))
+        return int(error.exit_code)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.UNABLE)
+    except (KeyboardInterrupt, click.Abort):
+        _complain(console, "interrupted; an audit goes on with --resume")
+        return int(ExitCode.UNABLE)
+    except BrokenPipeError:
+        # the reader of our output has gone; leave nothing for the interpreter to flush into it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.UNABLE)
+    except Exception as error:
+        if os.environ.get("QAUDIT_DEBUG"):
+            raise
+        _complain(
+            console, f"internal error ({type(error).__name__}: {error}); set QAUDIT_DEBUG=1 and report it"
+        )
+        return int(ExitCode.UNABLE)
+    return result if isinstance(result, int) else int(ExitCode.PASS)
+
+
+def _complain(console: Console, message: str) -> None:
+    console.print(f"qaudit: {' '.join(message.split())}", markup=False, style="red")
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(run())

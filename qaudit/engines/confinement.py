@@ -1,0 +1,89 @@
+"""What a worker process gives up before it touches a suspect checkpoint.
+
+Memory, processor time and file writing are bounded by rlimits; where the kernel allows it, Landlock
+takes away writing and TCP, and a new network namespace takes away every interface. Each step
+reports whether it took hold, so that an audit can say how its worker was held.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import struct
+import sys
+
+from qaudit.engines.protocol import Limits
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+# the same numbers on every Linux architecture since 5.13
+_SYS_LANDLOCK_CREATE_RULESET = 444
+_SYS_LANDLOCK_RESTRICT_SELF = 446
+_LANDLOCK_CREATE_RULESET_VERSION = 1
+# write file, remove dir, remove file, make char/dir/reg/sock/fifo/block/sym (bits 1 and 4-12)
+_LANDLOCK_WRITES = (1 << 1) | sum(1 << bit for bit in range(4, 13))
+_LANDLOCK_REFER = 1 << 13
+_LANDLOCK_TRUNCATE = 1 << 14
+_LANDLOCK_TCP = 0b11
+
+
+def confine(limits: Limits) -> list[str]:
+    """Apply all that this system offers to the calling process, for good.
+
+    Returns:
+        The names of the measures that took hold, such as "memory", "no-network".
+    """
+    held = _apply_rlimits(limits)
+    if not sys.platform.startswith("linux"):
+        return held
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
+        held.append("no-new-privileges")
+    # user ids must be read before: in a new user namespace they are unmapped
+    privileged = os.geteuid() == 0
+    if libc.unshare(_CLONE_NEWNET if privileged else _CLONE_NEWUSER | _CLONE_NEWNET) == 0:
+        held.append("no-network")
+    if _landlock(libc):
+        held.append("landlock")
+    return held
+
+
+def _apply_rlimits(limits: Limits) -> list[str]:
+    held = []
+    wanted = [
+        ("memory", resource.RLIMIT_AS, limits.memory_bytes),
+        ("cpu", resource.RLIMIT_CPU, limits.cpu_s),
+        ("no-core", resource.RLIMIT_CORE, 0),
+        # pipes are not files: answers still flow, but nothing can be written to a disk
+        ("no-file-writes", resource.RLIMIT_FSIZE, 0),
+    ]
+    for name, kind, value in wanted:
+        if value is None:
+            continue
+        _, hard = resource.getrlimit(kind)
+        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (bound, bound))
+        held.append(name)
+    return held
+
+
+def _landlock(libc: ctypes.CDLL) -> bool:
+    version = libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
+    if version < 1:
+        return False
+    writes = _LANDLOCK_WRITES
+    if version >= 2:
+        writes |= _LANDLOCK_REFER
+    if version >= 3:
+        writes |= _LANDLOCK_TRUNCATE
+    attributes = struct.pack("<Q", writes) if version < 4 else struct.pack("<QQ", writes, _LANDLOCK_TCP)
+    # a ruleset with no rule allows none of the handled accesses anywhere
+    ruleset = libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
+    if ruleset < 0:
+        return False
+    restricted = libc.syscall(_SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0) == 0
+    os.close(ruleset)
+    return bool(restricted)

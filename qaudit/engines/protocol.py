@@ -1,0 +1,171 @@
+"""What every engine offers to the probes: render, generate, choose, read.
+
+Inputs are plain text and limits; outputs are values with exact log-probabilities where the engine
+has them. An engine never judges: it may stop a reply early only when the judge that it was given
+says that the label is settled.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qaudit.values import EngineInfo, Finish, Reply
+
+FloatArray = NDArray[np.float32]
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """User turns to be rendered with a chat template; `id` is unique within one call."""
+
+    id: str
+    turns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One prompt to answer greedily.
+
+    `text` is rendered (template applied); `question` is what the person asked, for the judge that
+    decides early stops; `max_tokens` bounds the reply (1 gives a first-token probe).
+    """
+
+    id: str
+    text: str
+    question: str
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply and the natural-log probabilities of its first position.
+
+    Shapes:
+        first_logprobs: float32 [V]; None where the engine has no full distribution, or the prompt
+        was not evaluated.
+    """
+
+    reply: Reply
+    first_logprobs: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceAsk:
+    """A rendered prompt and the continuations whose log-probabilities are wanted."""
+
+    id: str
+    text: str
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceScore:
+    """Summed natural-log probability and token count of each continuation."""
+
+    id: str
+    logprobs: tuple[float, ...]
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PassageAsk:
+    """A neutral passage; full distributions are wanted at no more than `positions` places."""
+
+    id: str
+    text: str
+    positions: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassageScore:
+    """How a model reads a passage of T tokens.
+
+    Shapes:
+        token_logprobs: float32 [T-1], of each token given those before it.
+        logprobs: float32 [P, V], full distributions at P evenly spaced positions.
+    """
+
+    id: str
+    token_logprobs: FloatArray
+    logprobs: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a worker process; None leaves one out.
+
+    memory_bytes caps the address space, cpu_s the processor time, stall_s the wall time without a
+    sign of life, wall_s the wall time of one call.
+    """
+
+    memory_bytes: int | None = None
+    cpu_s: int | None = None
+    stall_s: float = 300.0
+    wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How to run a local engine.
+
+    `parallel` sequences are decoded at once; `context_per_sequence` is the most tokens that a prompt
+    with its reply may have; `judge` names the judge whose settled labels end a reply early.
+    """
+
+    threads: int
+    parallel: int = 32
+    context_per_sequence: int = 4096
+    gpu_layers: int = 0
+    judge: str | None = "rules"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A conversation as the template writes it; `error` when the template failed on it."""
+
+    id: str
+    text: str
+    error: str | None = None
+
+
+class Engine(Protocol):
+    """One loaded checkpoint. Methods raise EngineFailure when the engine cannot go on."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """Name, version, device, threads and build."""
+        ...
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens V."""
+        ...
+
+    def render(self, template: str, conversations: Sequence[Conversation]) -> list[Rendered]:
+        """Apply a chat template in a sandbox, with the generation prompt."""
+        ...
+
+    def generate(self, asks: Sequence[Ask], progress: Progress | None = None) -> list[Answer]:
+        """Answer all asks from a clean state; the order of the answers is that of the asks."""
+        ...
+
+    def choose(self, asks: Sequence[ChoiceAsk]) -> list[ChoiceScore]:
+        """Score continuations."""
+        ...
+
+    def read(self, asks: Sequence[PassageAsk]) -> Iterator[PassageScore]:
+        """Read passages, one score at a time (they can be large)."""
+        ...
+
+    def close(self) -> None:
+        """Free the model; further calls are an error."""
+        ...
+
+
+def crashed(ask_id: str, finish: Finish = "crashed") -> Answer:
+    """Return the answer that stands for a prompt which the engine could not evaluate."""
+    return Answer(Reply(ask_id, "", 0, finish), None)

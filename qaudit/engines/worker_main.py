@@ -1,0 +1,115 @@
+"""The worker process: confines itself, loads one checkpoint, answers frames on its pipes.
+
+Started by `qaudit.engines.worker` as `python -m qaudit.engines.worker_main IN OUT`, with the numbers of
+two inherited pipe ends. It ends when its input does.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+from qaudit.engines.confinement import confine
+from qaudit.engines.frames import Header, read_frame, write_frame
+from qaudit.engines.llama_generation import GreedyRun
+from qaudit.engines.llama_scoring import read_passage, score_choices
+from qaudit.engines.llamacpp import LlamaModel
+from qaudit.engines.protocol import Answer, Ask, ChoiceAsk, Conversation, EngineOptions, Limits, PassageAsk
+from qaudit.engines.templates import render_conversations
+from qaudit.errors import EngineFailure, QauditError
+from qaudit.judges.judging import load_judge
+
+SIGN_OF_LIFE_S = 1.0
+
+
+class Worker:
+    """Serves one parent over two streams; see `serve` for the operations."""
+
+    def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
+        self._requests = requests
+        self._answers = answers
+        self._last_sign = 0.0
+        self._model: LlamaModel | None = None
+
+    def serve(self) -> None:
+        """Answer requests until the parent closes the pipe; errors go back as frames."""
+        operations: dict[str, Callable[[Header], None]] = {
+            "load": self._load,
+            "render": self._render,
+            "generate": self._generate,
+            "choose": self._choose,
+            "read": self._read,
+        }
+        while (frame := read_frame(self._requests)) is not None:
+            request, _ = frame
+            try:
+                operations[request["op"]](request)
+            except (QauditError, MemoryError) as error:
+                message = " ".join(str(error).split()) or "not enough memory"
+                write_frame(self._answers, {"kind": "error", "message": message})
+            else:
+                write_frame(self._answers, {"kind": "done"})
+
+    def _sign_of_life(self) -> None:
+        now = time.monotonic()
+        if now - self._last_sign > SIGN_OF_LIFE_S:
+            self._last_sign = now
+            write_frame(self._answers, {"kind": "alive"})
+
+    def _load(self, request: Header) -> None:
+        options = EngineOptions(**request["options"])
+        self._model = LlamaModel(Path(request["path"]), options)
+        self._decide = load_judge(options.judge).decided if options.judge else None
+        write_frame(
+            self._answers,
+            {"kind": "loaded", "info": asdict(self._model.info), "vocabulary": self._model.vocabulary},
+        )
+
+    def _loaded(self) -> LlamaModel:
+        if self._model is None:
+            raise EngineFailure("no checkpoint is loaded")
+        return self._model
+
+    def _render(self, request: Header) -> None:
+        conversations = [Conversation(c["id"], tuple(c["turns"])) for c in request["conversations"]]
+        rendered = render_conversations(request["template"], conversations, request["special_tokens"])
+        write_frame(self._answers, {"kind": "rendered", "items": [asdict(r) for r in rendered]})
+
+    def _generate(self, request: Header) -> None:
+        asks = [Ask(**ask) for ask in request["asks"]]
+
+        def send(index: int, answer: Answer) -> None:
+            header = {"kind": "answer", "index": index, "reply": asdict(answer.reply)}
+            write_frame(self._answers, header, answer.first_logprobs)
+
+        GreedyRun(self._loaded(), asks, self._decide, send, self._sign_of_life).run()
+
+    def _choose(self, request: Header) -> None:
+        asks = [ChoiceAsk(a["id"], a["text"], tuple(a["choices"])) for a in request["asks"]]
+        for score in score_choices(self._loaded(), asks, self._sign_of_life):
+            write_frame(self._answers, {"kind": "choice", **asdict(score)})
+
+    def _read(self, request: Header) -> None:
+        for ask in request["asks"]:
+            score = read_passage(self._loaded(), PassageAsk(**ask), self._sign_of_life)
+            write_frame(self._answers, {"kind": "tokens", "id": score.id}, score.token_logprobs)
+            write_frame(self._answers, {"kind": "passage", "id": score.id}, score.logprobs)
+
+
+def main() -> None:
+    """Take the two pipes, confine, then serve."""
+    requests = os.fdopen(int(sys.argv[1]), "rb")
+    answers = os.fdopen(int(sys.argv[2]), "wb")
+    frame = read_frame(requests)
+    if frame is None:
+        return
+    held = confine(Limits(**frame[0]["limits"]))
+    write_frame(answers, {"kind": "confined", "held": held})
+    Worker(requests, answers).serve()
+
+
+if __name__ == "__main__":
+    main()

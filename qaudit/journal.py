@@ -1,0 +1,160 @@
+"""What was asked and answered so far, durable in SQLite: an audit that is killed goes on where it stopped.
+
+A batch of records is one transaction: either all of it is counted or none. Batches are what the
+engine answers from a clean state, so a resumed audit computes the same figures as one that was
+never stopped.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qaudit.errors import InputError, OutputProblem
+
+LAYOUT = "qaudit/journal/v1"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS records (
+    arm TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
+    fields TEXT NOT NULL, floats BLOB, columns INTEGER,
+    PRIMARY KEY (arm, kind, id)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing that one arm said.
+
+    Shapes:
+        floats: float32 [n] or [n, V], or None.
+    """
+
+    id: str
+    fields: Mapping[str, Any]
+    floats: NDArray[np.float32] | None = None
+
+
+class Journal:
+    """An open journal of one audit.
+
+    Args:
+        path: the SQLite file.
+        key: digest of everything that the answers depend on.
+        resume: go on with what is there; otherwise start empty.
+
+    Raises:
+        InputError: `resume` with a journal of another audit, or a file that is no journal.
+        OutputProblem: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, key: str, *, resume: bool) -> None:
+        self._path = path
+        if not resume:
+            for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+                leftover.unlink(missing_ok=True)
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None)
+        except sqlite3.Error as error:
+            raise OutputProblem(
+                f"{path}: the journal cannot be opened ({error}); choose another --out"
+            ) from error
+        try:
+            self._prepare(key)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _prepare(self, key: str) -> None:
+        with self._translated():
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_TABLES)
+            known = dict(self._database.execute("SELECT key, value FROM about"))
+        if known and known.get("layout") != LAYOUT:
+            raise InputError(f"{self._path}: a journal of another qaudit; run without --resume")
+        if known.get("key", key) != key:
+            raise InputError(
+                f"{self._path}: the journal is of another audit (files, suites or settings differ); "
+                "run without --resume"
+            )
+        with self._translated():
+            about = {"layout": LAYOUT, "key": key}
+            self._database.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if "not a database" in str(error) or "malformed" in str(error):
+                raise InputError(f"{self._path}: is not a qaudit journal; run without --resume") from error
+            raise OutputProblem(
+                f"{self._path}: the journal cannot be written ({error}); free space or choose another --out"
+            ) from error
+
+    def add(self, arm: str, kind: str, records: Iterable[Record]) -> None:
+        """Store a batch; on return it is on disk."""
+        with self._translated():
+            self._database.execute("BEGIN")
+            try:
+                for record in records:
+                    self._database.execute(
+                        "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", _row(arm, kind, record)
+                    )
+                self._database.execute("COMMIT")
+            except BaseException:
+                # a full disk may have rolled back already
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def known(self, arm: str, kind: str) -> set[str]:
+        """Return the ids stored for one arm and kind."""
+        with self._translated():
+            rows = self._database.execute("SELECT id FROM records WHERE arm=? AND kind=?", (arm, kind))
+            return {row[0] for row in rows}
+
+    def fields(self, arm: str, kind: str) -> dict[str, dict[str, Any]]:
+        """Return the fields of every record of one arm and kind, by id."""
+        with self._translated():
+            rows = self._database.execute(
+                "SELECT id, fields FROM records WHERE arm=? AND kind=?", (arm, kind)
+            )
+            return {row[0]: json.loads(row[1]) for row in rows}
+
+    def floats(self, arm: str, kind: str, record: str) -> NDArray[np.float32] | None:
+        """Return one record's array, or None when it has none."""
+        with self._translated():
+            row = self._database.execute(
+                "SELECT floats, columns FROM records WHERE arm=? AND kind=? AND id=?", (arm, kind, record)
+            ).fetchone()
+        if row is None or row[0] is None:
+            return None
+        array = np.frombuffer(row[0], "<f4")
+        return array.reshape(-1, row[1]) if row[1] else array
+
+    def drop_floats(self) -> None:
+        """Give the arrays' space back, once everything that is derived from them is stored."""
+        with self._translated():
+            self._database.execute("UPDATE records SET floats=NULL, columns=NULL WHERE floats IS NOT NULL")
+            self._database.execute("VACUUM")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+def _row(arm: str, kind: str, record: Record) -> tuple[str, str, str, str, bytes | None, int | None]:
+    fields = json.dumps(record.fields, ensure_ascii=True, sort_keys=True)
+    if record.floats is None:
+        return arm, kind, record.id, fields, None, None
+    columns = record.floats.shape[1] if record.floats.ndim == 2 else None
+    return arm, kind, record.id, fields, np.ascontiguousarray(record.floats, "<f4").tobytes(), columns

@@ -1,0 +1,234 @@
+"""The policy file: YAML in, a checked `Policy` out.
+
+    name: default
+    version: 1
+    requires: {refusal_n: 100, category_n: 8}
+    rules:
+      - {id: refusal-drop, metric: refusal.delta_ci95.0, op: ">=", value: -0.05}
+
+The file may come from anyone: its size is bounded before it is parsed, aliases and repeated keys
+are refused, and every name that means nothing is an error with the nearest one that does.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qaudit.errors import LimitExceeded, PolicyError
+from qaudit.files import read_bounded, sha256_bytes
+from qaudit.policy.catalogue import Kind, kind_of, known_metrics, nearest
+from qaudit.shipped import shipped
+from qaudit.values import PolicyRef
+
+POLICY_LIMIT_BYTES = 64 * 1024
+MAX_RULES = 200
+# a policy needs five
+MAX_DEPTH = 20
+ORDERINGS = (">=", "<=", "<", ">")
+MEMBERSHIPS = ("in", "not_in")
+OPERATORS = (*ORDERINGS, "==", "!=", *MEMBERSHIPS)
+# names of results that a policy's own rules may not take
+RESERVED_PREFIX = "requires-"
+NO_RULES = "policy-has-no-rules"
+
+Scalar = float | str
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class _Boundary(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Requires(_Boundary):
+    """What must have been measured before a rule may decide anything."""
+
+    refusal_n: Count | None = None
+    at_risk_n: Count | None = None
+    category_n: Count | None = None
+    suite_n: Count | None = None
+    over_refusal_n: Count | None = None
+    first_token_n: Count | None = None
+    quality_n: Count | None = None
+    mde: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
+class Rule(_Boundary):
+    """One rule: the metric must stand in the relation `op` to `value`.
+
+    `why` is the policy author's reason. `on_missing` says what a metric that was not measured
+    makes of the rule: inconclusive, or fail; there is no way to make it pass.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+    metric: Annotated[str, Field(min_length=1, max_length=300)]
+    op: Annotated[str, Field(max_length=20)]
+    value: int | float | str | list[int | float | str]
+    why: Annotated[str, Field(max_length=1000)] | None = None
+    on_missing: Literal["inconclusive", "fail"] = "inconclusive"
+
+
+class _PolicyFile(_Boundary):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=80)]
+    version: int | Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]*$", max_length=40)]
+    requires: Requires = Requires()
+    rules: Annotated[list[Rule], Field(max_length=MAX_RULES)] = []
+    max_report_age_days: Count | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy that names only what exists. `max_report_age_days` binds whoever verifies later."""
+
+    reference: PolicyRef
+    requires: Requires
+    rules: tuple[Rule, ...]
+    max_report_age_days: int | None = None
+
+
+def find_policy(name_or_path: str) -> Path:
+    """Return the file of a shipped policy by its name, or else the path itself.
+
+    Raises:
+        PolicyError: there is neither a shipped policy nor a file of this name.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    known = {found.stem: found for found in sorted(shipped("policies").glob("*.yaml"))}
+    if name_or_path in known:
+        return known[name_or_path]
+    raise PolicyError(
+        f"{name_or_path}: no such policy file, and shipped are {', '.join(known)}; "
+        f"did you mean {nearest(name_or_path, known)!r}?"
+    )
+
+
+def load_policy(path: Path) -> Policy:
+    """Read and check a policy file.
+
+    Raises:
+        PolicyError: it is malformed, or names an unknown key, metric or operator.
+        InputError: it cannot be read.
+    """
+    try:
+        data = read_bounded(path, POLICY_LIMIT_BYTES)
+    except LimitExceeded as error:
+        raise PolicyError(str(error)) from error
+    try:
+        content = _PolicyFile.model_validate(_parse(data, path))
+    except ValidationError as error:
+        raise PolicyError(f"{path}: {_first_problem(error)}") from error
+    seen: set[str] = set()
+    for rule in content.rules:
+        problem = _rule_problem(rule)
+        if rule.id in seen:
+            problem = "the id occurs twice; give each rule its own"
+        if problem:
+            raise PolicyError(f"{path}: rule {rule.id!r}: {problem}")
+        seen.add(rule.id)
+    return Policy(
+        reference=PolicyRef(content.name, str(content.version), sha256_bytes(data)),
+        requires=content.requires,
+        rules=tuple(content.rules),
+        max_report_age_days=content.max_report_age_days,
+    )
+
+
+def _rule_problem(rule: Rule) -> str | None:
+    if rule.id.startswith(RESERVED_PREFIX) or rule.id == NO_RULES:
+        return f"ids that start with {RESERVED_PREFIX!r} are qaudit's own; name it otherwise"
+    kind = kind_of(rule.metric)
+    if kind is None:
+        return _unknown("metric", rule.metric, known_metrics())
+    if rule.op not in OPERATORS:
+        return _unknown("operator", rule.op, OPERATORS)
+    if rule.op in ORDERINGS and kind.name == "text":
+        return f"{rule.metric!r} is text, which has no order; use ==, !=, in or not_in"
+    if (rule.op in MEMBERSHIPS) is not isinstance(rule.value, list):
+        return f"operator {rule.op!r} takes {'a list' if rule.op in MEMBERSHIPS else 'one value'}"
+    if rule.value == []:
+        return "an empty list decides nothing; list the values"
+    for value in rule.value if isinstance(rule.value, list) else [rule.value]:
+        problem = _value_problem(value, kind, rule.metric)
+        if problem:
+            return problem
+    return None
+
+
+def _value_problem(value: Scalar, kind: Kind, metric: str) -> str | None:
+    if kind.name == "number":
+        if isinstance(value, str):
+            return f"{metric!r} is a number, and {value!r} is not"
+        # an int of thousands of digits is not a threshold, and a float cannot hold it
+        return None if abs(value) <= 1e300 and math.isfinite(value) else f"{metric!r}: value out of range"
+    if not isinstance(value, str):
+        return f"{metric!r} is a word, and {value!r} is a number"
+    if kind.name == "ordered" and value not in kind.order:
+        return _unknown(f"value of {metric!r}", value, kind.order)
+    return None
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    return f"unknown {what} {name!r}; the nearest known one is {nearest(name, known)!r}"
+
+
+def _first_problem(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    # a mistyped key is also a missing one: the typing is what to tell
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    if first["type"] == "extra_forbidden":
+        *owner, key = first["loc"]
+        model: type[BaseModel] = _PolicyFile
+        if owner:
+            model = Requires if owner[0] == "requires" else Rule
+        where = f"{'.'.join(str(part) for part in owner)!r}: " if owner else ""
+        return where + _unknown("key", str(key), model.model_fields)
+    place = first["loc"]
+    if place[:1] == ("rules",) and place[2:3] == ("value",) and first["type"] != "missing":
+        # pydantic speaks of the first of the union's types that did not fit
+        return f"{f'rules.{place[1]}.value'!r}: must be a finite number, a word or a list of these"
+    return f"{'.'.join(str(part) for part in place)!r}: {first['msg']}; compare policies/default.yaml"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Plain YAML only: no alias (which can grow a small file without end), no depth, no repeated key."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it uses an alias (*name), which policies may not; write it out")
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"nested deeper than {MAX_DEPTH} levels")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"key {key!r} twice in line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep=deep)
+
+
+def _parse(data: bytes, path: Path) -> object:
+    try:
+        loader = _StrictLoader(data.decode("utf-8"))
+        try:
+            content: object = loader.get_single_data()
+        finally:
+            loader.dispose()
+    # an integer of thousands of digits and bytes that are not UTF-8 are ValueErrors
+    except (yaml.YAMLError, ValueError) as error:
+        problem = " ".join(str(error).split())[:300]
+        raise PolicyError(f"{path}: not a YAML policy: {problem}; mend it") from error
+    if not isinstance(content, dict):
+        raise PolicyError(f"{path}: not a YAML policy: no keys at the top; see policies/default.yaml")
+    return content

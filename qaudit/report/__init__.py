@@ -1,0 +1,1 @@
+"""A report value -> JSON, HTML, SARIF, JUnit and a terminal summary; nothing here decides anything."""
