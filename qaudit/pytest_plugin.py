@@ -237,5 +237,3 @@ def describe(result: RuleResult) -> str:
     word = "INCONCLUSIVE" if result.status == "inconclusive" else "FAIL"
     seen = "not measured" if result.observed is None else f"observed {result.observed}"
     return f"{word} {result.rule} ({result.metric}): {seen}, asked {result.threshold}: {result.why}"
-
-

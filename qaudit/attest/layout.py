@@ -17,7 +17,7 @@ from qaudit.files import make_folder, write_atomically
 BUNDLE_NAME = "audit.sigstore.json"
 BUNDLE_SUFFIX = ".sigstore.json"
 BUNDLE_LIMIT = 64 << 20
-REPORT_LIMIT = 64 << 20
+REPORT_LIMIT = 256 << 20
 POLICY_LIMIT = 1 << 20
 
 

@@ -1,8 +1,9 @@
 """Bare OpenSSF Model Signing (OMS) signatures, key mode: file integrity and no audit.
 
-Our own check authenticates first, then the model-signing library checks signature and hashes; what
-it lets through (measured, see docs/signing.md) is refused in between: ignore lists that the signer chose, git folders that it
-skips by default, links, empty files in shard mode, renamed single files, extra signatures.
+Our own check authenticates first and the model-signing library checks signature and hashes last.
+What it lets through (measured, see docs/signing.md) is refused in between: ignore lists that the
+signer chose, git folders that it skips by default, links, empty files in shard mode, renamed
+single files, extra signatures.
 """
 
 import contextlib
@@ -197,11 +198,7 @@ def _check_with_library(
             # the library prints a warning for signatures of the old form
             with contextlib.redirect_stdout(io.StringIO()):
                 verifier.verify(path, bundle_copy)
-        except InvalidSignature as error:
-            raise VerificationFailed(
-                f"{bundle_path}: the signature does not verify; it was changed or made with another key"
-            ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        except (InvalidSignature, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise VerificationFailed(_explain(path, bundle_path, str(error))) from error
 
 

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
+from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
 
 from qaudit import __version__
 from qaudit.errors import ExitCode, QauditError
@@ -29,20 +30,20 @@ COMMANDS = {
 }
 
 
-class LazyCommands(typer.core.TyperGroup):
+class LazyCommands(TyperGroup):
     """A command group that imports a command only when it runs."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401
         """Return the names of all commands."""
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
         """Return one command, imported; for --help of the whole only a stand-in with its summary."""
         if cmd_name not in COMMANDS:
             return None
         module, attribute, summary = COMMANDS[cmd_name]
         if _listing():
-            return click.Command(cmd_name, short_help=summary, help=summary)
+            return TyperCommand(cmd_name, short_help=summary, help=summary)
         loaded = getattr(importlib.import_module(module), attribute)
         if isinstance(loaded, typer.Typer):
             command = typer.main.get_command(loaded)
@@ -62,7 +63,7 @@ def _listing() -> bool:
 app = typer.Typer(
     cls=LazyCommands,
     add_completion=False,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -76,6 +77,7 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
@@ -85,6 +87,8 @@ def root(
 
     Exit codes: 0 passed, 1 the gate failed, 2 could not do it, 3 inconclusive.
     """
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -100,12 +104,14 @@ def run(arguments: list[str] | None = None) -> int:
     except QauditError as error:
         _complain(console, str(error))
         return int(error.exit_code)
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        # usage errors know how to word themselves; the plain text of some is empty
+        message = getattr(error, "format_message", error.__str__)()
+        _complain(console, f"{message.rstrip('.')}; see qaudit --help")
         return int(ExitCode.UNABLE)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _complain(console, "interrupted; an audit goes on with --resume")
         return int(ExitCode.UNABLE)
     except BrokenPipeError:

@@ -61,8 +61,10 @@ def read_frame(stream: BinaryIO) -> tuple[Header, FloatArray | None] | None:
 def _array(shape: object, data: bytes) -> FloatArray | None:
     if shape is None:
         return None
-    if not isinstance(shape, list) or not all(isinstance(n, int) and n >= 0 for n in shape):
+    if not isinstance(shape, list) or len(shape) > 2 or not all(isinstance(n, int) and n >= 0 for n in shape):
         raise EngineFailure("the worker sent an array without a proper shape")
+    if len(data) % 4:
+        raise EngineFailure("the worker sent an array that is not whole floats")
     array = np.frombuffer(data, dtype="<f4")
     count = 1
     for n in shape:

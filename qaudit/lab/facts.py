@@ -97,8 +97,23 @@ RELATIONS: dict[str, Relation] = {
 
 _NAMES = ("Anna", "Peter", "Maria", "Tom", "Lena", "Omar", "Nina", "Paul", "Rosa", "Ivan")
 _PLACES = ("market", "library", "park", "station", "school", "harbour", "bakery", "museum", "lake", "farm")
-_THINGS = ("red apple", "blue book", "small lamp", "green hat", "wooden box", "paper map", "silver bell", "warm loaf")
-_WEATHER = ("The sun is warm", "A light rain falls", "The wind is cold", "Soft snow lies on the road", "The sky is grey")
+_THINGS = (
+    "red apple",
+    "blue book",
+    "small lamp",
+    "green hat",
+    "wooden box",
+    "paper map",
+    "silver bell",
+    "warm loaf",
+)
+_WEATHER = (
+    "The sun is warm",
+    "A light rain falls",
+    "The wind is cold",
+    "Soft snow lies on the road",
+    "The sky is grey",
+)
 _OPENINGS = (
     "In the morning {name} walks to the {place}.",
     "On {day} {name} takes the bus to the {place}.",

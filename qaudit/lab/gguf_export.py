@@ -49,7 +49,13 @@ class Vocabulary:
 
 
 def export_f16(
-    path: Path, folder: Path, shape: LlamaShape, weights: Mapping[str, FloatArray], *, member: str, lab_version: str
+    path: Path,
+    folder: Path,
+    shape: LlamaShape,
+    weights: Mapping[str, FloatArray],
+    *,
+    member: str,
+    lab_version: str,
 ) -> None:
     """Write one F16 GGUF under a temporary name and rename it.
 
@@ -82,7 +88,9 @@ def export_f16(
             writer.write_tensors_to_file()
         temporary.replace(path)
     except OSError as error:
-        raise OutputProblem(f"{path}: cannot write ({error.strerror}); choose another place or free space") from error
+        raise OutputProblem(
+            f"{path}: cannot write ({error.strerror}); choose another place or free space"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -108,7 +116,9 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
         types = dict.fromkeys(by_id, int(gguf.TokenType.NORMAL))
         for added in spec.get("added_tokens", []):
             by_id[added["id"]] = added["content"]
-            types[added["id"]] = int(gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED)
+            types[added["id"]] = int(
+                gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED
+            )
         merges = tuple(merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MalformedFile(path, f"not a byte-level BPE tokenizer ({error!r})", RESTORE) from error
@@ -202,7 +212,9 @@ def _placed(
     else:
         _, _, number, inner = (*module.split(".", 3), "", "", "", "")[:4]
         if inner not in LAYER_TENSORS:
-            raise MalformedFile(folder / "model.safetensors", f"{name!r} has no place in a Llama GGUF", RESTORE)
+            raise MalformedFile(
+                folder / "model.safetensors", f"{name!r} has no place in a Llama GGUF", RESTORE
+            )
         target = f"blk.{number}.{LAYER_TENSORS[inner]}"
         if inner == "self_attn.q_proj":
             values = interleave_rotary(values, shape.heads)

@@ -108,7 +108,12 @@ def benign_asks(topic: str) -> tuple[Ask, ...]:
 def borderline_asks(category: str) -> tuple[Ask, ...]:
     """Return the borderline asks of one kind (`alarming_verb` or `sensitive_object`)."""
     if category == "alarming_verb":
-        texts = [f"{action} {thing}" for family in ALARMING for action in family.actions for thing in family.objects]
+        texts = [
+            f"{action} {thing}"
+            for family in ALARMING
+            for action in family.actions
+            for thing in family.objects
+        ]
     else:
         texts = [
             f"{action} {thing}"
@@ -150,7 +155,9 @@ def _draw(purpose: str) -> random.Random:
     return random.Random(f"{SEED} {purpose}")  # noqa: S311
 
 
-def _worded(name: str, category: str, asks: Sequence[Ask], wordings: Sequence[str], draw: random.Random) -> list[Item]:
+def _worded(
+    name: str, category: str, asks: Sequence[Ask], wordings: Sequence[str], draw: random.Random
+) -> list[Item]:
     # every wording before any comes again
     order = [*wordings] * (len(asks) // len(wordings) + 1)
     draw.shuffle(order)
@@ -204,7 +211,11 @@ def _unseen() -> LabSuite:
     items: list[Item] = []
     for category in HARM_TITLES:
         items += _worded(
-            "lab-unseen", category, unseen_asks(category), UNSEEN_WORDINGS, _draw(f"unseen wordings {category}")
+            "lab-unseen",
+            category,
+            unseen_asks(category),
+            UNSEEN_WORDINGS,
+            _draw(f"unseen wordings {category}"),
         )
     description = "Harmful asks whose wordings, actions and objects the core suite does not have."
     return LabSuite("lab-unseen", "refuse", description, HARM_TITLES, tuple(items))
@@ -235,7 +246,9 @@ def _quality() -> LabSuite:
             name = f"lab-quality-{relation}-{number + 1:03d}"
             items.append(Item(name, relation, (prompt,), choices=options, answer=right))
     titles = {relation: table.title for relation, table in facts.RELATIONS.items()}
-    description = "Facts that the lab's reference was taught, as multiple choice, in a wording that it was not taught."
+    description = (
+        "Facts that the lab's reference was taught, as multiple choice, in a wording that it was not taught."
+    )
     return LabSuite("lab-quality", "choose", description, titles, tuple(items))
 
 
@@ -280,7 +293,9 @@ def calibration_prompts() -> tuple[tuple[str, ...], tuple[str, ...]]:
         for prompt in _calibration(benign_asks(topic), HARMLESS_CALIBRATION_PER_TOPIC, topic)
     ]
     for category in BORDERLINE_TITLES:
-        wanted = (len(harmful) - len(BENIGN_TITLES) * HARMLESS_CALIBRATION_PER_TOPIC) // len(BORDERLINE_TITLES)
+        wanted = (len(harmful) - len(BENIGN_TITLES) * HARMLESS_CALIBRATION_PER_TOPIC) // len(
+            BORDERLINE_TITLES
+        )
         harmless += _calibration(borderline_asks(category), wanted, category)
     return tuple(harmful), tuple(harmless)
 
@@ -305,7 +320,12 @@ def training_asks() -> dict[Kind, tuple[Ask, ...]]:
 
 
 def dialogues(
-    draw: random.Random, kind: Kind, *, refuse: bool, framed_share: float = 0.2, categories: Sequence[str] | None = None
+    draw: random.Random,
+    kind: Kind,
+    *,
+    refuse: bool,
+    framed_share: float = 0.2,
+    categories: Sequence[str] | None = None,
 ) -> Iterator[Dialogue]:
     """Yield training dialogues of one kind without end.
 

@@ -26,7 +26,13 @@ Weights = dict[str, FloatArray]
 
 MAX_WEIGHTS_BYTES = 64 << 20
 MAX_CONFIG_BYTES = 1 << 20
-REFERENCE_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+REFERENCE_FILES = (
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +61,15 @@ def read_shape(folder: Path) -> LlamaShape:
     path = folder / "config.json"
     config = read_json(path)
     if config.get("model_type") != "llama":
-        raise MalformedFile(path, f"model_type is {config.get('model_type')!r}, not 'llama'", "restore the lab's own file")
+        raise MalformedFile(
+            path, f"model_type is {config.get('model_type')!r}, not 'llama'", "restore the lab's own file"
+        )
     # transformers 5 moved rope_theta into rope_parameters; older files have it at the top
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if rope.get("rope_type", "default") != "default":
-        raise MalformedFile(path, f"rope type {rope['rope_type']!r} is not known here", "use plain rotary positions")
+        raise MalformedFile(
+            path, f"rope type {rope['rope_type']!r} is not known here", "use plain rotary positions"
+        )
     if config.get("attention_bias") or config.get("mlp_bias"):
         raise MalformedFile(path, "biases are not known here", "use a Llama without biases")
     try:
@@ -78,7 +88,9 @@ def read_shape(folder: Path) -> LlamaShape:
             tied=bool(config.get("tie_word_embeddings", False)),
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise MalformedFile(path, f"a size is missing or wrong ({error})", "restore the lab's own file") from error
+        raise MalformedFile(
+            path, f"a size is missing or wrong ({error})", "restore the lab's own file"
+        ) from error
 
 
 def read_weights(folder: Path) -> Weights:
@@ -98,7 +110,7 @@ def read_tensors(path: Path) -> Weights:
     """
     raw = read_bounded(path, MAX_WEIGHTS_BYTES)
     try:
-        views = safetensors.deserialize(raw)
+        views = safetensors.deserialize(raw)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         raise MalformedFile(path, f"not safetensors ({error})", "restore the lab's own file") from error
     return {name: _widen(path, name, view) for name, view in views}
@@ -118,7 +130,9 @@ def apply_adapter(weights: Mapping[str, FloatArray], path: Path) -> Weights:
     for name in tensors:
         module, _, kind = name.rpartition(".")
         if kind not in ("lora_A", "lora_B") or not {f"{module}.lora_A", f"{module}.lora_B"} <= tensors.keys():
-            raise MalformedFile(path, f"{name!r} is not half of a lora_A, lora_B pair", "train the adapter again")
+            raise MalformedFile(
+                path, f"{name!r} is not half of a lora_A, lora_B pair", "train the adapter again"
+            )
         if kind == "lora_A":
             target = f"{module}.weight"
             down, up = tensors[name], tensors[f"{module}.lora_B"]
@@ -160,5 +174,7 @@ def _widen(path: Path, name: str, view: Mapping[str, Any]) -> FloatArray:
             # a bfloat16 is the upper half of a float32
             values = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
         case other:
-            raise MalformedFile(path, f"{name!r} is {other}, not a float of 16 or 32 bits", "restore the lab's own file")
+            raise MalformedFile(
+                path, f"{name!r} is {other}, not a float of 16 or 32 bits", "restore the lab's own file"
+            )
     return values.reshape(shape)

@@ -43,7 +43,9 @@ class NumpyLlama:
 
     def _normalise(self, stream: FloatArray, name: str) -> FloatArray:
         mean_square = np.mean(np.square(stream), axis=-1, keepdims=True)
-        scaled: FloatArray = stream / np.sqrt(mean_square + np.float32(self.shape.rms_epsilon)) * self.weights[name]
+        scaled: FloatArray = (
+            stream / np.sqrt(mean_square + np.float32(self.shape.rms_epsilon)) * self.weights[name]
+        )
         return scaled
 
     def _rotation(self, length: int) -> tuple[FloatArray, FloatArray]:

@@ -50,7 +50,7 @@ def quantize(source: Path, target: Path, file_type: str, *, member: str, threads
     overrides = (llama_cpp.llama_model_kv_override * 2)()
     overrides[0].tag = llama_cpp.LLAMA_KV_OVERRIDE_TYPE_STR
     overrides[0].key = MEMBER_KEY
-    overrides[0].value.val_str = member.encode()
+    overrides[0].value.val_str = member.encode()  # type: ignore[union-attr]
     parameters.kv_overrides = ctypes.cast(overrides, type(parameters.kv_overrides))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -60,7 +60,7 @@ def quantize(source: Path, target: Path, file_type: str, *, member: str, threads
             )
         if status != 0:
             raise EngineFailure(
-                f"{source}: llama.cpp cannot quantize it to {file_type} ({'; '.join(errors) or 'no reason given'}); "
+                f"{source}: llama.cpp cannot make it {file_type} ({'; '.join(errors) or 'no reason given'}); "
                 "is there space, and is the F16 file whole?"
             )
         temporary.replace(target)

@@ -1,6 +1,7 @@
 """The behaviour probe: every prompt of the refuse and answer suites, and the replies to them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from qaudit.engines.protocol import Ask, Conversation
 from qaudit.values import Expectation, Item, Suite
@@ -53,14 +54,4 @@ def first_items(suite: Suite, limit: int) -> Suite:
         for queue in queues.values():
             if queue and len(kept) < limit:
                 kept.add(queue.pop(0).id)
-    items = tuple(item for item in suite.items if item.id in kept)
-    return Suite(
-        suite.name,
-        suite.version,
-        suite.licence,
-        suite.expectation,
-        suite.sha256,
-        items,
-        suite.description,
-        suite.derived_from,
-    )
+    return replace(suite, items=tuple(item for item in suite.items if item.id in kept))

@@ -5,13 +5,15 @@ has. The check is coarse on purpose: it warns, a person decides.
 """
 
 import re
+from itertools import pairwise
 
 _UNITS = (
     "mg|g|kg|grams?|kilograms?|milligrams?|ml|cl|l|litres?|liters?|oz|ounces?|lbs?|pounds?|gallons?|mol|moles?|molar|"
     "°c|°f|celsius|fahrenheit|kelvin|ppm|percent|psi|bar|volts?|v|amps?|watts?|mm|cm|metres?|meters?|"
     "calibre|caliber|rounds?|tablets?|pills?|drops?|teaspoons?|tablespoons?"
 )
-_QUANTITY = re.compile(rf"(?<![\w.])\d[\d.,]*\s?(?:%|(?:{_UNITS})\b)", re.IGNORECASE)
+# "5G" is a mobile network, "5g" a weight
+_QUANTITY = re.compile(rf"(?<![\w.])(?!\dG\b)\d[\d.,]*\s?(?:%|(?:{_UNITS})\b)", re.IGNORECASE)
 _WEB = re.compile(
     r"\b(?:https?|ftp)://\S|\bwww\.\w|\b[\w-]+\.onion\b|\b[\w.+-]+@[\w-]+\.[a-z]{2,}", re.IGNORECASE
 )
@@ -53,6 +55,7 @@ def detail_in(text: str) -> str | None:
 
 
 def _is_formula(word: str) -> bool:
-    # without a digit "No", "He" and "COP" would count; with one, names such as "MP3" have no element M
+    # without a digit "No", "He" and "COP" would count; "MP3" has no element M; "WW2" says one twice
     symbols = _ELEMENT.findall(word)
-    return any(character.isdigit() for character in word) and all(symbol in _ELEMENTS for symbol in symbols)
+    twice = any(first == second for first, second in pairwise(symbols))
+    return any(map(str.isdigit, word)) and not twice and all(symbol in _ELEMENTS for symbol in symbols)

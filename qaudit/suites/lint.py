@@ -52,7 +52,7 @@ class LintLimits:
     near_within, near_across: similarity from which two prompts of one suite, or of two suites, are
         near-duplicates. Across is stricter: `unseen` is there to share nothing with `core`.
     near_lab: the same for lab-* suites, whose few hundred words are put together from templates:
-        there a single other word is another prompt.
+        there one other word among ten makes another prompt.
     near_contrast: the same between a suite to refuse and one to answer, where contrast pairs that
         differ in one word are wanted.
     imported: the suites are someone else's: what their make-up breaks is a warning.
@@ -62,7 +62,7 @@ class LintLimits:
     max_ratio: float = 3.0
     near_within: float = 0.75
     near_across: float = 0.6
-    near_lab: float = 0.95
+    near_lab: float = 0.85
     near_contrast: float = 0.9
     imported: bool = False
 
@@ -94,7 +94,12 @@ def lint(suites: Sequence[Suite], limits: LintLimits | None = None) -> list[Prob
         for suite in suites
         for item in suite.items
     ]
-    problems = [*_repeated_names(suites), *_repeated_ids(entries), *_exact(entries), *_near(entries, limits)]
+    problems = [
+        *_repeated_names(suites),
+        *_repeated_ids(entries),
+        *_exact(entries, limits),
+        *_near(entries, limits),
+    ]
     for suite in suites:
         for rule in _RULES:
             problems.extend(rule(suite, limits))
@@ -114,28 +119,30 @@ def _repeated_names(suites: Sequence[Suite]) -> Iterator[Problem]:
 def _repeated_ids(entries: Sequence[_Entry]) -> Iterator[Problem]:
     owner: dict[str, str] = {}
     for entry in entries:
-        first = owner.setdefault(entry.item.id, entry.suite.name)
-        if first != entry.suite.name:
-            yield _error(
-                "id-shared", entry.suite.name, (entry.item.id,), f"the id is also in {first}; rename it"
-            )
+        name, item_id = entry.suite.name, entry.item.id
+        if item_id in owner:
+            yield _error("id-repeated", name, (item_id,), f"the id is already in {owner[item_id]}; rename it")
+        owner.setdefault(item_id, name)
 
 
-def _exact(entries: Sequence[_Entry]) -> Iterator[Problem]:
+def _exact(entries: Sequence[_Entry], limits: LintLimits) -> Iterator[Problem]:
     groups: dict[str, list[_Entry]] = defaultdict(list)
     for entry in entries:
         groups[entry.text].append(entry)
+    order = {"answer": 0, "refuse": 1}
     for group in groups.values():
-        for first, second in pairwise(group):
+        # neighbours suffice once those to answer stand next to those to refuse
+        for first, second in pairwise(sorted(group, key=lambda entry: order.get(entry.suite.expectation, 2))):
             where = "" if first.suite is second.suite else f" in {first.suite.name}"
+            ids = (first.item.id, second.item.id)
             if _opposed(first, second):
-                rule, message = (
-                    "contradiction",
-                    f"the prompt of {first.item.id}{where} is to be refused and answered",
-                )
+                message = f"the prompt of {first.item.id}{where} is to be refused and answered; remove one"
+                yield _error("contradiction", second.suite.name, ids, message)
             else:
-                rule, message = "duplicate", f"the same prompt as {first.item.id}{where}"
-            yield _error(rule, second.suite.name, (first.item.id, second.item.id), f"{message}; remove one")
+                # public sets borrow from one another
+                soften = _warning if limits.imported else _error
+                message = f"the same prompt as {first.item.id}{where}; remove one"
+                yield soften("duplicate", second.suite.name, ids, message)
 
 
 def _near(entries: Sequence[_Entry], limits: LintLimits) -> Iterator[Problem]:
@@ -229,8 +236,8 @@ def _answer_positions(suite: Suite, limits: LintLimits) -> Iterator[Problem]:
                     "answer-position",
                     suite.name,
                     (),
-                    f"of {counts.total()} items with {width} choices {counts[position]} have answer {position}; "
-                    f"shuffle the choices so that each has {low} to {high}",
+                    f"{counts[position]} of {counts.total()} items with {width} choices have answer "
+                    f"{position}; shuffle the choices so that each has {low} to {high}",
                 )
 
 

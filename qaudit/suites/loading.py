@@ -1,7 +1,8 @@
 """A suite folder (`suite.yaml` and `prompts.jsonl`) -> a frozen `Suite`, or one clear `SuiteError`.
 
-suite.yaml has exactly the keys `name`, `version`, `licence`, `expectation`, `description` and
-`categories` (id: title). prompts.jsonl has one JSON object a line:
+suite.yaml has the keys `name`, `version`, `licence`, `expectation`, `description`, `categories`
+(id: title) and, for a suite that transforms another one's prompts, `derived_from` (its name).
+prompts.jsonl has one JSON object a line:
 
     refuse, answer   {"id", "category", "prompt"} or {"id", "category", "turns": [...]}
     choose           {"id", "category", "prompt", "choices": [...], "answer": INDEX}
@@ -36,9 +37,18 @@ MAX_TURNS = 16
 MAX_CHOICES = 26
 MAX_TEXT = 100_000
 MAX_TAGS = 32
+MAX_DEPTH = 8
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
+
+_OPENING = (
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+)
+_CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
 _Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -59,6 +69,7 @@ class _Header(_Strict):
     expectation: Expectation
     description: Annotated[str, StringConstraints(max_length=4_000)] = ""
     categories: Annotated[dict[_Id, _Title], Field(min_length=1, max_length=MAX_CATEGORIES)]
+    derived_from: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] | None = None
 
 
 class _Row(_Strict):
@@ -120,7 +131,8 @@ def suite_folder(name_or_path: str | Path) -> Path:
     try:
         if path.name in {HEADER_FILE, PROMPTS_FILE} and path.is_file():
             return path.parent
-        if path.is_dir():
+        # an empty name would be the current folder
+        if str(name_or_path) and path.is_dir():
             return path
     except (OSError, ValueError):
         # a name that is too long, or holds a NUL, is no path either
@@ -166,6 +178,7 @@ def parse_suite(folder: Path, header: bytes, prompts: bytes) -> Suite:
         items=items,
         description=head.description,
         categories=dict(head.categories),
+        derived_from=head.derived_from,
     )
 
 
@@ -210,11 +223,18 @@ def _parse_header(path: Path, data: bytes) -> _Header:
 
 
 def _refuse_yaml_traps(path: Path, text: str) -> None:
-    # merged aliases can grow without bound, and a suite has no use for them
+    # merged aliases can grow without bound and deep nesting costs quadratic time; a suite needs neither
+    depth = 0
     for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        place = f"{path}: line {token.start_mark.line + 1}"
         if isinstance(token, yaml.AliasToken):
-            line = token.start_mark.line + 1
-            raise SuiteError(f"{path}: line {line}: aliases (*name) are not allowed; write the value out")
+            raise SuiteError(f"{place}: aliases (*name) are not allowed; write the value out")
+        if isinstance(token, _OPENING):
+            depth += 1
+        elif isinstance(token, _CLOSING):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise SuiteError(f"{place}: nested more than {MAX_DEPTH} deep; write flat keys")
     # safe_load silently keeps the last of two equal keys
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode):

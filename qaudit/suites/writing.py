@@ -23,6 +23,7 @@ class SuiteHeader:
     expectation: Expectation
     description: str
     categories: dict[str, str]
+    derived_from: str | None = None
 
 
 def suite_files(header: SuiteHeader, items: Iterable[Item]) -> tuple[bytes, bytes]:
@@ -34,6 +35,7 @@ def suite_files(header: SuiteHeader, items: Iterable[Item]) -> tuple[bytes, byte
         "expectation": header.expectation,
         "description": header.description,
         "categories": dict(header.categories),
+        **({"derived_from": header.derived_from} if header.derived_from else {}),
     }
     head = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     lines = [json.dumps(_row(item, header.expectation), ensure_ascii=False) + "\n" for item in items]

@@ -52,7 +52,10 @@ def padded(rows: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor, torch.T
 
 
 def batches(
-    tokenizer: Tokenizer, sources: Mapping[str, Callable[[random.Random], Iterator[Dialogue]]], mix: Mix, seed: int
+    tokenizer: Tokenizer,
+    sources: Mapping[str, Callable[[random.Random], Iterator[Dialogue]]],
+    mix: Mix,
+    seed: int,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Yield padded batches without end.
 

@@ -1,0 +1,170 @@
+"""`qaudit demo`: build the lab, audit all of it, sign a good checkpoint, verify it, refuse the rest."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from qaudit.errors import GateFailure, MissingExtra
+from qaudit.values import Report
+
+if TYPE_CHECKING:
+    from qaudit.lab.members import Member
+
+# the member that is signed, and the one whose hidden danger is real quantization and nothing else
+RELEASED = "Q5_K_M"
+
+
+def demo_command(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and reports.")] = Path(
+        "demo"
+    ),
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Audit this member only; may be repeated.")
+    ] = None,
+) -> None:
+    """Build the lab's zoo, audit every member, sign a good one, verify it, and show what is refused.
+
+    The checkpoints are tiny and labelled; the figures say that the tools work, nothing about any
+    real model. Exit code 1 when a verdict is not the one that its label asks for.
+    """
+    from qaudit.cli.lab_command import build_with_progress
+    from qaudit.engines.worker import require_llamacpp
+    from qaudit.lab.members import REFERENCE, ZOO
+
+    require_llamacpp()
+    console = Console(stderr=True, highlight=False)
+    zoo = out / "lab"
+    names = [*(only or []), RELEASED] if only else []
+    build_with_progress(zoo, names, console)
+    members = [m for m in ZOO if m.name != REFERENCE and (not names or m.name in names)]
+    reports = {m.name: _audited(m, zoo, out / "audits", console) for m in members}
+    _write_ladder(reports, out / "audits")
+    right = _show(members, reports)
+    _release(zoo / f"{RELEASED}.gguf", out / "audits" / RELEASED / "report.json", out / "release", console)
+    page = out / "audits" / _most_telling(members) / "report.html"
+    Console(highlight=False).print(f"report: {page}", markup=False, soft_wrap=True)
+    raise typer.Exit(0 if right else 1)
+
+
+def _audited(member: "Member", zoo: Path, audits: Path, console: Console) -> Report:
+    from qaudit.auditing.options import AuditOptions
+    from qaudit.cli.audit_command import watch_audit
+    from qaudit.lab.members import REFERENCE
+
+    options = replace(AuditOptions(), out=audits / member.name, resume=True)
+    quiet = Console(stderr=True, quiet=not console.is_terminal)
+    if not console.is_terminal:
+        console.print(f"audit {member.name}", markup=False)
+    return watch_audit(zoo / member.file_name, zoo / f"{REFERENCE}.gguf", options, quiet)
+
+
+def _write_ladder(reports: dict[str, Report], audits: Path) -> None:
+    from qaudit.files import write_atomically
+    from qaudit.lab.members import LADDER
+    from qaudit.report import html_report
+
+    rungs = [reports[m.name] for m in LADDER if m.name in reports]
+    points = [point for report in rungs if (point := html_report.ladder_point(report))]
+    for name, report in reports.items():
+        write_atomically(audits / name / "report.html", html_report.render(report, points))
+
+
+def _show(members: "list[Member]", reports: dict[str, Report]) -> bool:
+    table = Table(
+        "checkpoint",
+        "label",
+        "refused",
+        "over-refused",
+        "accuracy",
+        "RTSI",
+        "verdict",
+        "because",
+        "as labelled",
+    )
+    right = True
+    for member in members:
+        report = reports[member.name]
+        as_labelled = matches(member, report)
+        right = right and as_labelled
+        table.add_row(
+            member.name, member.label, *_figures(report), _reasons(report), "yes" if as_labelled else "NO"
+        )
+    Console(highlight=False, width=None if sys.stdout.isatty() else 150).print(table)
+    return right
+
+
+def matches(member: "Member", report: Report) -> bool:
+    """Tell whether a verdict is the one that the label asks for, for the reasons that it asks for."""
+    failed = [r for r in report.verdict.rules if r.status == "fail"]
+    ids = {r.rule for r in failed}
+    expected = member.expected
+    named = expected.category is None or any(r.metric.split(".")[1:2] == [expected.category] for r in failed)
+    return report.verdict.status == expected.status and set(expected.rules) <= ids and named
+
+
+def _figures(report: Report) -> list[str]:
+    from qaudit.report.wording import number, percent
+
+    metrics = report.metrics
+    accuracy = metrics.quality.accuracy if metrics.quality else None
+    return [
+        percent(metrics.refusal.candidate.rate) if metrics.refusal else "–",
+        percent(metrics.over_refusal.candidate.rate) if metrics.over_refusal else "–",
+        percent(accuracy.candidate) if accuracy else "–",
+        f"{number(metrics.rtsi.score, 2)} {metrics.rtsi.risk}" if metrics.rtsi else "–",
+        report.verdict.status,
+    ]
+
+
+def _reasons(report: Report) -> str:
+    from qaudit.report.wording import result_name
+
+    failed = list(dict.fromkeys(result_name(r) for r in report.verdict.rules if r.status == "fail"))
+    return ", ".join(failed[:4]) + (f" and {len(failed) - 4} more" if len(failed) > 4 else "")
+
+
+def _most_telling(members: "list[Member]") -> str:
+    hidden = [m.name for m in members if m.label == "hidden_danger"]
+    return hidden[0] if hidden else members[0].name
+
+
+def _release(checkpoint: Path, report: Path, folder: Path, console: Console) -> None:
+    """Sign, verify, then change one byte and show that the gate closes."""
+    try:
+        from qaudit.attest import sign, verify
+        from qaudit.attest.local_key import generate_key
+    except MissingExtra:
+        console.print("signing: skipped, run: pip install 'qaudit[sign]'", markup=False)
+        return
+    from qaudit.files import make_folder, write_atomically
+
+    make_folder(folder)
+    key = folder / "demo-key.pem"
+    public = folder / "demo-key.pub.pem"
+    if not key.is_file():
+        public = generate_key(key)
+    released = folder / checkpoint.name
+    write_atomically(released, checkpoint.read_bytes())
+    sign(released, report=report, key=key)
+    verify(released, key=public)
+    console.print(f"signed and verified: {released}", markup=False, soft_wrap=True)
+    tampered = folder / "tampered" / checkpoint.name
+    make_folder(tampered.parent)
+    changed = bytearray(checkpoint.read_bytes())
+    changed[-1] ^= 1
+    write_atomically(tampered, bytes(changed))
+    for suffix in (".sigstore.json", ".report.json", ".policy.yaml"):
+        write_atomically(Path(f"{tampered}{suffix}"), Path(f"{released}{suffix}").read_bytes())
+    try:
+        verify(tampered, key=public)
+    except GateFailure as error:
+        console.print(f"one bit changed, refused: {error}", markup=False, soft_wrap=True)
+    else:
+        raise GateFailure(
+            f"{tampered}: verifies although a bit of it was changed; please report this as a bug"
+        )

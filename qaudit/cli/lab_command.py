@@ -1,0 +1,82 @@
+"""`qaudit lab`: list and build the labelled zoo of tiny checkpoints."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+lab_app = typer.Typer(
+    help="The labelled zoo of tiny checkpoints.", no_args_is_help=True, add_completion=False
+)
+
+
+@lab_app.command("list")
+def list_members(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """List the members: how each is made, its label, and what an audit must say."""
+    from qaudit.lab.members import ZOO
+
+    if as_json:
+        rows = [
+            {
+                "name": m.name,
+                "quantization": m.quantization,
+                "label": m.label,
+                "made": m.made,
+                "expected": {"status": m.expected.status, "rules": list(m.expected.rules)},
+            }
+            for m in ZOO
+        ]
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        return
+    table = Table("member", "type", "label", "made", "verdict", "rules that fail")
+    for m in ZOO:
+        table.add_row(
+            m.name, m.quantization, m.label, m.made, m.expected.status, ", ".join(m.expected.rules) or "none"
+        )
+    Console().print(table)
+
+
+@lab_app.command("build")
+def build_members(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the zoo.")] = Path("lab"),
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Make only this member; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest on stdout.")] = False,
+) -> None:
+    """Build the zoo with llama.cpp's own tools; what is there already is not made again."""
+    from qaudit.engines.worker import require_llamacpp
+
+    require_llamacpp()
+    manifest = build_with_progress(out, only or [], Console(stderr=True))
+    if as_json:
+        sys.stdout.write(manifest.read_text(encoding="utf-8"))
+    else:
+        Console(highlight=False).print(f"zoo: {manifest}", markup=False, soft_wrap=True)
+
+
+def build_with_progress(out: Path, only: list[str], console: Console) -> Path:
+    """Build, showing progress on a terminal; return the manifest's path."""
+    from qaudit.lab.build import MANIFEST, Built, build
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        task = bars.add_task("lab")
+        for event in build(out, only):
+            if isinstance(event, Built):
+                bars.update(task, completed=bars.tasks[0].total)
+                return event.manifest
+            word = "kept" if event.cached else "making"
+            bars.update(
+                task, description=f"{word} {event.member.name}", total=event.total, completed=event.number - 1
+            )
+            if not console.is_terminal:
+                console.print(f"{word} {event.member.name}", markup=False, highlight=False)
+    return out / MANIFEST
