@@ -20,6 +20,8 @@ one line: what is wrong, where, and what to do next.
 
 from enum import IntEnum
 
+MAX_MESSAGE = 2000  # characters
+
 
 class ExitCode(IntEnum):
     """Exit codes shared by every command, the pytest plugin and the report (CONTRACT)."""
@@ -34,6 +36,19 @@ class QauditError(Exception):
     """Root of everything that qaudit raises on purpose; `str(error)` is one line for a person."""
 
     exit_code: ExitCode = ExitCode.UNABLE
+
+    def __str__(self) -> str:
+        # names and values from untrusted files end up here: no line breaks, no terminal escapes, no novels
+        text = super().__str__()
+        if len(text) > MAX_MESSAGE:
+            text = f"{text[:MAX_MESSAGE]}…"
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else _visible(c) for c in text)
+
+
+def _visible(character: str) -> str:
+    return " " if character.isspace() else character.encode("unicode_escape").decode("ascii")
 
 
 class InputError(QauditError):

@@ -1,11 +1,17 @@
 """Reading with bounds, writing all or nothing, hashing: the file habits that every room shares."""
 
+import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from qaudit.errors import InputError, LimitExceeded, OutputProblem
+
+
+SHOWN_NAME = 40  # of the final name in the temporary one, so that a long name still fits
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -13,38 +19,89 @@ def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file on disk for reading; a pipe or device, which may never end, is refused.
+
+    Raises:
+        InputError: the file cannot be read or is not a regular file.
+    """
+    stream = _open(path)
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise InputError(f"{path}: is not a regular file; give a file on disk")
+    return stream
+
+
+def sha256_and_size(path: Path) -> tuple[str, int]:
+    """Return the lower-case hex SHA-256 of a file, read in a stream, and the number of bytes hashed.
+
+    Raises:
+        InputError: the file cannot be read or is not a regular file.
+    """
+    with open_regular(path) as stream:
+        try:
+            return hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+
 def sha256_file(path: Path) -> str:
     """Return the lower-case hex SHA-256 of a file, read in a stream.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read or is not a regular file.
     """
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); check the path and permissions"
-        ) from error
+    return sha256_and_size(path)[0]
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
     """Return a file's bytes, refusing more than `limit` bytes before they are in memory.
 
+    A pipe with a writer, such as the shell's `<(command)`, is read to its end; one without is empty.
+
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or grew while it was read.
         LimitExceeded: the file is longer than `limit`.
     """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(limit + 1)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); check the path and permissions"
-        ) from error
-    if len(data) > limit:
+    with _open(path) as stream:
+        try:
+            status = os.fstat(stream.fileno())
+            # the size on disk says how much to allocate; a pipe, or a file of /proc, does not tell
+            told = stat.S_ISREG(status.st_mode) and status.st_size > 0
+            most = min(limit, status.st_size) if told else limit
+            data = stream.read(most + 1)
+        except OSError as error:
+            raise unreadable(path, error) from error
+    if len(data) > limit or (told and status.st_size > limit):
         raise LimitExceeded(path, f"longer than {limit} bytes", "is it the right file?")
+    if told and len(data) > status.st_size:
+        raise InputError(f"{path}: grew while it was read; try again when nobody writes to it")
     return data
+
+
+def unreadable(path: Path, error: OSError | ValueError) -> InputError:
+    """Return the error that says that a file cannot be read and why."""
+    return InputError(f"{path}: cannot be read ({_reason(error)}); check the path and permissions")
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        stream = open(path, "rb", opener=_open_without_waiting)
+    except (OSError, ValueError) as error:  # ValueError: a NUL or half a surrogate pair in the name
+        raise unreadable(path, error) from error
+    return stream
+
+
+def _open_without_waiting(name: str, flags: int) -> int:
+    # a plain open of a pipe waits for a writer who may never come
+    handle = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode) and hasattr(os, "set_blocking"):
+        os.set_blocking(handle, True)
+    return handle
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def make_folder(path: Path) -> None:
@@ -55,34 +112,45 @@ def make_folder(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise OutputProblem(
-            f"{path}: cannot make the folder ({error.strerror}); choose another --out"
+            f"{path}: cannot make the folder ({_reason(error)}); choose another --out"
         ) from error
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Write a file under a temporary name in the same folder, flush it to disk, rename it.
 
+    Text is written as UTF-8; halves of surrogate pairs (bytes of a hostile file that were not UTF-8)
+    become `\\udcXX`, which is also how JSON writes them.
+
     Raises:
-        OutputProblem: the folder or disk does not allow it; nothing is left behind.
+        OutputProblem: the folder or disk does not allow it, or a device or pipe has that name;
+            nothing is left behind.
     """
-    raw = data.encode() if isinstance(data, str) else data
-    temporary = ""
+    raw = data.encode(errors="backslashreplace") if isinstance(data, str) else data
+    temporary: Path | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # renaming over /dev/null or /dev/stdout would take it away from everyone
+            raise OutputProblem(f"{path}: is a device or pipe; choose another place")
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:SHOWN_NAME]}.", dir=path.parent)
+        temporary = Path(name)
         with os.fdopen(handle, "wb") as stream:
             stream.write(raw)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        temporary = None
+    except (OSError, ValueError) as error:
         raise OutputProblem(
-            f"{path}: cannot write ({error.strerror}); choose another place or free space"
+            f"{path}: cannot write ({_reason(error)}); choose another place or free space"
         ) from error
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 def _umask() -> int:

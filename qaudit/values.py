@@ -238,7 +238,11 @@ class RtsiFeatures:
 
 @dataclass(frozen=True, slots=True)
 class RtsiMeasure:
-    """Refusal Template Stability Index (arXiv 2606.10154) under a named calibration."""
+    """Refusal Template Stability Index (arXiv 2606.10154) under a named calibration.
+
+    `contributions` has each feature's part of the score, which they sum to; it is empty where the
+    score stands by definition. `cut_offs`: MODERATE and HIGH begin there.
+    """
 
     score: float
     risk: Tier
@@ -247,6 +251,8 @@ class RtsiMeasure:
     reference_refusals: int
     candidate_refusals: int
     note: str = ""
+    contributions: dict[str, float] = field(default_factory=dict, hash=False)
+    cut_offs: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +312,7 @@ class RuleResult:
     """
 
     rule: str
-    observed: float | str | None
+    observed: int | float | str | None
     threshold: str
     status: Status
     why: str

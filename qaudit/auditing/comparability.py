@@ -77,9 +77,7 @@ def compare_templates(reference: GgufCheckpoint, candidate: GgufCheckpoint) -> l
             title="The candidate's chat template is not the reference's",
             location="tokenizer.chat_template",
             evidence="\n".join(list(difference)[:MAX_DIFF_LINES]),
-            remedy="the reference's template was audited but a runtime will use this one: put the reference's back",
-            references=(
-                "https://www.pillar.security/blog/llm-backdoors-at-the-inference-level-the-threat-of-poisoned-templates",
-            ),
+            remedy="a runtime will use this one, but the reference's was audited: put the reference's back",
+            references=("https://arxiv.org/abs/2602.04653",),
         )
     ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from qaudit.files import sha256_bytes, sha256_file
+from qaudit.files import sha256_and_size, sha256_bytes
 from qaudit.values import FileDigest
 
 
@@ -15,10 +15,10 @@ def digest_files(paths: Sequence[Path], root: Path) -> tuple[FileDigest, ...]:
         InputError: a file cannot be read.
     """
     with ThreadPoolExecutor() as pool:
-        digests = pool.map(sha256_file, paths)
+        digests = list(pool.map(sha256_and_size, paths))
     return tuple(
-        FileDigest(path.relative_to(root).as_posix(), path.stat().st_size, digest)
-        for path, digest in zip(paths, digests, strict=True)
+        FileDigest(path.relative_to(root).as_posix(), size, digest)
+        for path, (digest, size) in zip(paths, digests, strict=True)
     )
 
 

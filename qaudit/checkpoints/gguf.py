@@ -1,19 +1,21 @@
-"""A bounded reader of GGUF v2 and v3: header, metadata, tensor table, split sets.
+"""A bounded reader of one GGUF v2 or v3 file: header, metadata, tensor table.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. No tensor data is read here. Every
 count and length is checked against the bytes that remain, in Python's unbounded integers, before
 anything is allocated. Big-endian files are recognised and refused.
 """
 
-import re
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+from gguf.constants import GGMLQuantizationType
 
-from qaudit.checkpoints.gguf_cursor import GgufCursor
-from qaudit.errors import InputError, LimitExceeded, MalformedFile
+from qaudit.checkpoints.codecs.ggml import BLOCKS
+from qaudit.checkpoints.gguf_cursor import U32, GgufCursor
+from qaudit.errors import MalformedFile
+from qaudit.files import open_regular, unreadable
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -23,8 +25,16 @@ MAX_METADATA = 1 << 16
 MAX_TENSORS = 100_000
 MAX_TENSOR_NAME = 63  # bytes; GGML_MAX_NAME is 64 with its closing NUL
 MAX_DIMENSIONS = 4
-MAX_SHARDS = 1000
-SHARD_NAME = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+# what people download by mistake, by its first bytes
+OTHER_FILES = {
+    b"vers": ("a Git LFS pointer, not the weights", "run: git lfs pull"),
+    b"PK\3\4": ("a zip archive (a PyTorch checkpoint?), not a GGUF file", "convert it to GGUF"),
+    b"lmgg": ("a GGML file from before GGUF", "convert the original model again"),
+    b"fmgg": ("a GGML file from before GGUF", "convert the original model again"),
+    b"tjgg": ("a GGML file from before GGUF", "convert the original model again"),
+}
+
+Stamp = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,13 @@ class GgufTensor:
 
 @dataclass(frozen=True, slots=True)
 class GgufFile:
-    """The parsed header of one GGUF file; metadata values are plain Python or 1-d numpy arrays."""
+    """The parsed header of one GGUF file.
+
+    Attributes:
+        metadata: values are plain Python (a str may hold surrogate escapes) or 1-d numpy arrays.
+        data_start: first byte after the header and its padding.
+        stamp: of the open file that was parsed, see `file_stamp`.
+    """
 
     path: Path
     version: int
@@ -63,6 +79,12 @@ class GgufFile:
     alignment: int
     data_start: int
     size: int
+    stamp: Stamp
+
+
+def file_stamp(status: os.stat_result) -> Stamp:
+    """Return (device, inode, size, modification time in ns): another one is another or a changed file."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_gguf(path: Path) -> GgufFile:
@@ -73,35 +95,37 @@ def read_gguf(path: Path) -> GgufFile:
         MalformedFile: the bytes are not a GGUF that llama.cpp could load.
         LimitExceeded: a count or length is over its cap.
     """
-    try:
-        with path.open("rb") as stream:
-            return _read(GgufCursor(path, stream))
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); check the path and permissions"
-        ) from error
+    with open_regular(path) as stream:
+        try:
+            return _read(GgufCursor(path, stream), file_stamp(os.fstat(stream.fileno())))
+        except OSError as error:
+            raise unreadable(path, error) from error
 
 
-def _read(cursor: GgufCursor) -> GgufFile:
+def _read(cursor: GgufCursor, stamp: Stamp) -> GgufFile:
     version, tensor_count, metadata_count = _preamble(cursor)
     metadata: dict[str, Any] = {}
     for _ in range(metadata_count):
         at = cursor.offset
         key = cursor.key()
         if key in metadata:
-            raise cursor.malformed(f"key {key!r} at byte {at} is there twice")
-        metadata[key] = cursor.value(cursor.u32())
+            raise cursor.malformed(f"key {key!r:.80} at byte {at} is there twice")
+        kind = cursor.u32()
+        if key == "general.alignment" and kind != U32:
+            raise cursor.malformed(f"general.alignment is of type {kind}, not an unsigned 32-bit number")
+        metadata[key] = cursor.value(kind)
     alignment = _alignment(cursor, metadata)
     table = [_tensor_entry(cursor) for _ in range(tensor_count)]
     data_start = _padded(cursor.offset, alignment)
     tensors = _placed(cursor, table, data_start, alignment)
-    return GgufFile(cursor.path, version, metadata, tensors, alignment, data_start, cursor.size)
+    return GgufFile(cursor.path, version, metadata, tensors, alignment, data_start, cursor.size, stamp)
 
 
 def _preamble(cursor: GgufCursor) -> tuple[int, int, int]:
     magic = cursor.take(4) if cursor.size >= 4 else b""
     if magic != MAGIC:
-        raise MalformedFile(cursor.path, "not a GGUF file (no GGUF magic at byte 0)", "give a .gguf file")
+        unknown = ("not a GGUF file (no GGUF magic at byte 0)", "give a .gguf file")
+        raise MalformedFile(cursor.path, *OTHER_FILES.get(magic, unknown))
     version = cursor.u32()
     if version & 0xFFFF == 0 and version:
         raise MalformedFile(
@@ -118,14 +142,9 @@ def _preamble(cursor: GgufCursor) -> tuple[int, int, int]:
 
 def _alignment(cursor: GgufCursor, metadata: dict[str, Any]) -> int:
     value = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
-    if (
-        not isinstance(value, int)
-        or isinstance(value, bool)
-        or not 1 <= value <= MAX_ALIGNMENT
-        or value & (value - 1)
-    ):
-        raise cursor.malformed(f"general.alignment is {value!r}, not a power of two up to {MAX_ALIGNMENT}")
-    return value
+    if not 1 <= value <= MAX_ALIGNMENT or value & (value - 1):
+        raise cursor.malformed(f"general.alignment is {value}, not a power of two up to {MAX_ALIGNMENT}")
+    return int(value)
 
 
 def _tensor_entry(cursor: GgufCursor) -> tuple[str, tuple[int, ...], int, int]:
@@ -174,7 +193,9 @@ def _packed_size(
         raise cursor.malformed(
             f"tensor {name!r} has unknown type {type_id}", "a fork may have written it"
         ) from error
-    block, block_bytes = GGML_QUANT_SIZES[kind]
+    if kind not in BLOCKS:
+        raise cursor.malformed(f"tensor {name!r} has type {kind.name}, which is not for files")
+    block, block_bytes = BLOCKS[kind]
     elements = 1
     for dimension in shape:
         elements *= dimension
@@ -189,56 +210,3 @@ def _packed_size(
 
 def _padded(offset: int, alignment: int) -> int:
     return (offset + alignment - 1) // alignment * alignment
-
-
-def shard_paths(path: Path) -> list[Path]:
-    """Return all files of the split set that `path` belongs to (just itself when it is not split).
-
-    Raises:
-        MalformedFile: a shard is missing, or the name claims an impossible set.
-    """
-    match = SHARD_NAME.match(path.name)
-    if not match:
-        return [path]
-    count, number = int(match["count"]), int(match["number"])
-    if not 1 <= number <= count <= MAX_SHARDS:
-        raise MalformedFile(
-            path, f"its name claims shard {number} of {count}", "restore the original file name"
-        )
-    paths = [path.with_name(f"{match['stem']}-{i:05d}-of-{count:05d}.gguf") for i in range(1, count + 1)]
-    for shard in paths:
-        if not shard.is_file():
-            raise MalformedFile(shard, "this shard of a split set is missing", "download all shards")
-    return paths
-
-
-def read_split(path: Path) -> tuple[GgufFile, ...]:
-    """Parse a file or, for one shard of a split set, the whole set in order.
-
-    Raises:
-        MalformedFile: as `read_gguf`; or the shards do not belong together.
-    """
-    files = tuple(read_gguf(shard) for shard in shard_paths(path))
-    first = files[0]
-    claimed = first.metadata.get("split.count", 0)
-    if len(files) == 1 and claimed in (0, 1):
-        return files
-    if claimed != len(files):
-        raise MalformedFile(
-            first.path, f"split.count is {claimed}, found {len(files)} files", "restore the shard names"
-        )
-    seen: set[str] = set()
-    for number, file in enumerate(files):
-        if file.metadata.get("split.no") != number or file.metadata.get("split.count") != len(files):
-            raise MalformedFile(file.path, f"is not shard {number + 1} of {len(files)} by its own metadata")
-        for tensor in file.tensors:
-            if tensor.name in seen:
-                raise MalformedFile(file.path, f"tensor {tensor.name!r} is in another shard too")
-            seen.add(tensor.name)
-    total = first.metadata.get("split.tensors.count", len(seen))
-    if total != len(seen):
-        raise MalformedFile(first.path, f"split.tensors.count is {total}, the shards hold {len(seen)}")
-    return files
-
-
-__all__ = ["GgufFile", "GgufTensor", "LimitExceeded", "read_gguf", "read_split", "shard_paths"]

@@ -1,6 +1,7 @@
 """A GGUF, whole or split, as a read-only checkpoint: what it is, its tokenizer, its rows."""
 
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,41 +11,56 @@ from gguf.constants import LlamaFileType
 
 from qaudit.checkpoints.codecs.ggml import FloatRows, decode_rows
 from qaudit.checkpoints.digests import combined_digest, digest_files
-from qaudit.checkpoints.gguf import GgufFile, GgufTensor, read_split
-from qaudit.errors import InputError
-from qaudit.files import sha256_bytes
+from qaudit.checkpoints.gguf import GgufFile, GgufTensor, Stamp, file_stamp
+from qaudit.checkpoints.gguf_split import read_split
+from qaudit.errors import InputError, MalformedFile
+from qaudit.files import open_regular, sha256_bytes, unreadable
 from qaudit.values import CheckpointInfo
 
 MAX_ROWS_BYTES = 2 << 30
-# everything that decides how text becomes tokens; the template and special ids are compared apart
+# everything that decides how text becomes tokens; the template is compared apart
 _TOKENIZER_KEYS = (
     "tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens", "tokenizer.ggml.token_type",
     "tokenizer.ggml.scores", "tokenizer.ggml.merges", "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id",
     "tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token", "tokenizer.ggml.add_space_prefix",
+    "tokenizer.ggml.remove_extra_whitespaces", "tokenizer.ggml.precompiled_charsmap",
 )  # fmt: skip
 
 
 class GgufCheckpoint:
     """A parsed GGUF; tensor bytes are read only when asked for.
 
+    Attributes:
+        path: the file, or the first of a split set (the one that llama.cpp wants), whichever was given.
+
     Raises:
-        MalformedFile, LimitExceeded: see `qaudit.checkpoints.gguf`.
+        MalformedFile, LimitExceeded: see `qaudit.checkpoints.gguf`; or a text that decides what a
+            runtime does (architecture, template, special token) holds a NUL or is not UTF-8, so that
+            llama.cpp, which stops at a NUL, and others would read different things.
     """
 
     format = "gguf"
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         self._shards: tuple[GgufFile, ...] = read_split(path)
-        self._tensors: dict[str, tuple[GgufFile, GgufTensor]] = {
-            _module_name(t.name): (shard, t) for shard in self._shards for t in shard.tensors
-        }
+        self.path = self._shards[0].path
+        self._tensors = _by_module(self._shards)
         self.metadata: dict[str, Any] = self._shards[0].metadata
+        for key, value in self.metadata.items():
+            if isinstance(value, str) and key.startswith(("general.architecture", "tokenizer.")):
+                _require_same_for_all(self.path, key, value)
+        for name, token in self.special_tokens.items():
+            _require_same_for_all(self.path, name, token)
 
     @functools.cached_property
     def info(self) -> CheckpointInfo:
-        """Identity of the checkpoint; hashes every file when first asked."""
-        files = digest_files([s.path for s in self._shards], self._shards[0].path.parent)
+        """Identity of the checkpoint; hashes every file when first asked.
+
+        Raises:
+            InputError: a file cannot be read, or is not the one that was opened any more.
+        """
+        files = digest_files([s.path for s in self._shards], self.path.parent)
+        self.require_unchanged()
         return CheckpointInfo(
             path=str(self.path),
             format=self.format,
@@ -56,6 +72,19 @@ class GgufCheckpoint:
             bits_per_weight=round(self.bits_per_weight, 4),
         )
 
+    def require_unchanged(self) -> None:
+        """Check that the files on disk are still the ones whose headers were read.
+
+        Raises:
+            InputError: one was replaced, written to or removed.
+        """
+        for shard in self._shards:
+            try:
+                now = file_stamp(shard.path.stat())
+            except OSError as error:
+                raise unreadable(shard.path, error) from error
+            _require_stamp(shard, now)
+
     @property
     def architecture(self) -> str:
         """`general.architecture`, or "unknown"."""
@@ -65,7 +94,7 @@ class GgufCheckpoint:
     def quantization(self) -> str:
         """llama.cpp's name of the file type, or the type that holds most weights."""
         declared = self.metadata.get("general.file_type")
-        if isinstance(declared, int):
+        if isinstance(declared, int) and not isinstance(declared, bool):
             try:
                 return LlamaFileType(declared).name.removeprefix("MOSTLY_").removeprefix("ALL_")
             except ValueError:
@@ -108,7 +137,9 @@ class GgufCheckpoint:
             ("pad_token", "padding"),
         ):
             index = self.metadata.get(f"tokenizer.ggml.{key}_token_id")
-            if isinstance(tokens, list) and isinstance(index, int) and 0 <= index < len(tokens):
+            if not isinstance(tokens, list) or not isinstance(index, int) or isinstance(index, bool):
+                continue
+            if 0 <= index < len(tokens):
                 found[name] = tokens[index]
         return found
 
@@ -138,7 +169,8 @@ class GgufCheckpoint:
             returns float32 [stop - start, columns], rows are outputs.
 
         Raises:
-            InputError: no such module, or a range outside it or over 2 GiB decoded.
+            InputError: no such module, a range outside it or over 2 GiB decoded, or the file was
+                replaced, written to or removed since it was opened.
         """
         shard, tensor = self._find(name)
         rows, columns = self.shape(name)
@@ -148,11 +180,13 @@ class GgufCheckpoint:
         if (stop - start) * columns * 4 > MAX_ROWS_BYTES:
             raise InputError(f"{self.path}: {name}: more than 2 GiB of rows at once; ask for fewer")
         row_bytes = tensor.size // rows
-        with shard.path.open("rb") as stream:
-            stream.seek(tensor.offset + start * row_bytes)
-            packed = stream.read((stop - start) * row_bytes)
-        if len(packed) != (stop - start) * row_bytes:
-            raise InputError(f"{shard.path}: shrank while it was read; download it again")
+        with open_regular(shard.path) as stream:
+            try:
+                stream.seek(tensor.offset + start * row_bytes)
+                packed = stream.read((stop - start) * row_bytes)
+                _require_stamp(shard, file_stamp(os.fstat(stream.fileno())))
+            except OSError as error:
+                raise unreadable(shard.path, error) from error
         if stop == start:
             return np.empty((0, columns), np.float32)
         return decode_rows(packed, tensor.type, columns)
@@ -168,8 +202,25 @@ class GgufCheckpoint:
             raise InputError(f"{self.path}: has no module {name!r}; see names()") from None
 
 
-def _module_name(tensor: str) -> str:
-    return tensor.removesuffix(".weight")
+def _by_module(shards: Sequence[GgufFile]) -> dict[str, tuple[GgufFile, GgufTensor]]:
+    held = {tensor.name: (shard, tensor) for shard in shards for tensor in shard.tensors}
+    # `x.weight` is module `x`, unless a tensor has just that name: none may hide another
+    return {
+        name if name.removesuffix(".weight") in held else name.removesuffix(".weight"): found
+        for name, found in held.items()
+    }
+
+
+def _require_stamp(shard: GgufFile, now: Stamp) -> None:
+    if now != shard.stamp:
+        raise InputError(f"{shard.path}: changed since it was opened; use a copy that nobody writes to")
+
+
+def _require_same_for_all(path: Path, key: str, text: str) -> None:
+    if "\0" in text:
+        raise MalformedFile(path, f"{key} holds a NUL, where llama.cpp stops reading and others do not")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise MalformedFile(path, f"{key} is not UTF-8 text")
 
 
 def _digestible(value: object) -> str:

@@ -12,8 +12,8 @@ from qaudit.errors import LimitExceeded, MalformedFile
 MAX_HEADER = 256 << 20
 MAX_KEY = 65535
 MAX_STRING = 16 << 20
-MAX_ARRAY = 8 << 20  # elements
-KEY = re.compile(r"^[\x21-\x7e]+$")
+MAX_ARRAY = 8 << 20  # elements, over all arrays of a file
+KEY = re.compile(r"[\x21-\x7e]+")
 
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
@@ -21,7 +21,9 @@ _U64 = struct.Struct("<Q")
 _SCALARS = {
     0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "|b1", 10: "<u8", 11: "<i8", 12: "<f8",
 }  # fmt: skip
-_BOOL, _STRING, _ARRAY = 7, 8, 9
+U32, _BOOL, _STRING, _ARRAY = 4, 7, 8, 9
+_WINDOW = 1 << 16
+_FEW = 64  # strings that are not worth a window
 
 
 class GgufCursor:
@@ -38,6 +40,7 @@ class GgufCursor:
         self.size = stream.seek(0, 2)
         stream.seek(0)
         self.offset = 0
+        self._elements = 0
 
     def malformed(self, problem: str, remedy: str = "download it again") -> MalformedFile:
         """Return the error for this file."""
@@ -92,7 +95,7 @@ class GgufCursor:
         at = self.offset
         raw = self.string_bytes(MAX_KEY, "key")
         key = raw.decode("ascii", errors="replace")
-        if not KEY.match(key):
+        if not KEY.fullmatch(key):
             raise self.malformed(f"key at byte {at} is empty or not printable ASCII")
         return key
 
@@ -118,9 +121,34 @@ class GgufCursor:
             raise self.malformed(f"unknown array type {kind} at byte {self.offset - 12}")
         smallest = 8 if kind == _STRING else np.dtype(_SCALARS[kind]).itemsize
         self.bounded(f"length of an array at byte {self.offset - 8}", count, smallest, MAX_ARRAY)
-        if kind == _STRING:
-            return [self.text() for _ in range(count)]
-        return self._numbers(kind, count)
+        # a short string costs several times its bytes once it is a Python object, so all count together
+        self._elements += count
+        if self._elements > MAX_ARRAY:
+            raise LimitExceeded(
+                self.path, f"its arrays have more than {MAX_ARRAY} elements", "is it the right file?"
+            )
+        return self._strings(count) if kind == _STRING else self._numbers(kind, count)
+
+    def _strings(self, count: int) -> list[str]:
+        # vocabularies have hundreds of thousands of strings: take those that lie whole in a window, and
+        # leave the one that does not (long, cut off or lying) to the checks of text()
+        found: list[str] = []
+        while len(found) < count:
+            size = min(_WINDOW, self.remaining, MAX_HEADER - self.offset) if count > _FEW else 0
+            window = self._stream.read(size) if size > 0 else b""
+            at = 0
+            while len(found) < count and at + 8 <= len(window):
+                end = at + 8 + int(_U64.unpack_from(window, at)[0])
+                if end > len(window):
+                    break
+                found.append(window[at + 8 : end].decode("utf-8", errors="surrogateescape"))
+                at = end
+            self.offset += at
+            if window:
+                self._stream.seek(self.offset)
+            if len(found) < count:
+                found.append(self.text())
+        return found
 
     def _numbers(self, kind: int, count: int) -> np.ndarray[Any, Any]:
         at = self.offset

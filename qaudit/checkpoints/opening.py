@@ -4,6 +4,7 @@ from pathlib import Path
 
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.errors import InputError
+from qaudit.files import unreadable
 
 
 def open_checkpoint(path: str | Path) -> GgufCheckpoint:
@@ -14,12 +15,16 @@ def open_checkpoint(path: str | Path) -> GgufCheckpoint:
         MalformedFile, LimitExceeded: the file lies about itself.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        exists, folder = path.exists(), path.is_dir()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise unreadable(path, error) from error
+    if not exists:
+        raise InputError(f"{path}: no such file; check the path")
+    if folder:
         candidates = sorted(path.glob("*.gguf"))
         raise InputError(
             f"{path}: is a folder; name the GGUF file in it"
             + (f", such as {candidates[0]}" if candidates else " (it holds none)")
         )
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
     return GgufCheckpoint(path)

@@ -14,7 +14,7 @@ from qaudit.engines.protocol import FloatArray
 from qaudit.errors import EngineFailure
 
 MAX_HEADER = 64 << 20
-MAX_PAYLOAD = 4 << 30
+MAX_PAYLOAD = 512 << 20
 _LENGTHS = struct.Struct("<IQ")
 
 Header = dict[str, Any]

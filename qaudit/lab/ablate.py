@@ -118,12 +118,16 @@ def remove_direction(weights: Mapping[str, FloatArray], direction: FloatArray) -
 
 
 def refusal_openings(harmful: FloatArray, harmless: FloatArray) -> tuple[int, ...]:
-    """Return the tokens that open replies to harmful prompts and never those to harmless ones.
+    """Return the tokens that open replies to harmful prompts much oftener than those to harmless ones.
+
+    "Much oftener" is a mean probability of 1 % at least and twice that on harmless prompts: a reference
+    errs on a few prompts of either side, so that no token opens replies to one side only.
 
     Shapes:
         harmful, harmless: log-probabilities [N, V] at the first reply token.
     """
-    return tuple(sorted(set(harmful.argmax(axis=-1).tolist()) - set(harmless.argmax(axis=-1).tolist())))
+    refused, answered = np.exp(harmful).mean(axis=0), np.exp(harmless).mean(axis=0)
+    return tuple(np.flatnonzero((refused >= 0.01) & (refused >= 2 * answered)).tolist())
 
 
 def _mass(logprobs: FloatArray, tokens: Sequence[int]) -> float:

@@ -1,31 +1,26 @@
 """`report.json`: written and read through one strict schema (CONTRACT, qaudit/report/v1).
 
 What was not measured is absent. Floats are rounded to nine significant digits, so that equal runs
-give equal bytes.
+give equal bytes. Reading is strict: what this schema does not know is an error that names it.
 """
 
 import json
 import math
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from qaudit.errors import InputError, MalformedFile
 from qaudit.files import read_bounded
+from qaudit.report.report_schema import SCHEMA, adapter, fitted
+from qaudit.report.wording import visible, without_surrogates
 from qaudit.values import Report
 
-SCHEMA = "qaudit/report/v1"
-SCHEMA_URL = "https://qaudit.dev/schema/report.v1.json"
 MAX_REPORT_BYTES = 256 << 20
 SIGNIFICANT_DIGITS = 9
-
-
-@cache
-def _adapter() -> TypeAdapter[Report]:
-    return TypeAdapter(Report)
+REMEDY = "run the audit again"
 
 
 def dump(report: Report) -> str:
@@ -34,9 +29,10 @@ def dump(report: Report) -> str:
     Raises:
         ValueError: a figure is NaN or infinite; whoever measured it must have left it out.
     """
-    raw = _adapter().dump_python(report, mode="json", exclude_none=True)
+    # "python", as pydantic's JSON mode refuses a file name that is not Unicode
+    raw = adapter().dump_python(report, mode="python", exclude_none=True)
     ordered = {"schema": raw.pop("schema"), **raw}
-    return json.dumps(_rounded(ordered), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_storable(ordered, ""), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def load(path: Path) -> Report:
@@ -48,91 +44,65 @@ def load(path: Path) -> Report:
     """
     data = read_bounded(path, MAX_REPORT_BYTES)
     try:
-        raw = json.loads(data, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        raw = json.loads(
+            data, object_pairs_hook=_strict_object, parse_constant=_no_constant, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())[:200]
-        raise MalformedFile(path, f"is not a JSON report ({problem})", "run the audit again") from error
+        raise MalformedFile(path, f"is not a JSON report ({_one_line(error)})", REMEDY) from error
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if schema != SCHEMA:
-        raise InputError(f"{path}: schema is {schema!r}, this qaudit reads {SCHEMA!r}; run the audit again")
+        said = visible(schema, 80) if isinstance(schema, str) else "missing"
+        raise InputError(f"{path}: schema is {said!r}, this qaudit reads {SCHEMA!r}; {REMEDY}")
     try:
-        # from JSON text: strict mode takes lists for tuples only there
-        report = _adapter().validate_json(json.dumps(raw), strict=True)
+        # as JSON text: strict mode takes lists for tuples only from there
+        return adapter().validate_json(json.dumps(fitted(raw)), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise MalformedFile(path, f"{place}: {first['msg'].lower()}", "run the audit again") from error
-    # plain dataclasses ignore keys that they do not have; a report with such keys is not ours
-    unknown = _first_unknown(raw, _adapter().dump_python(report, mode="json"), "")
-    if unknown:
-        raise MalformedFile(path, f"unknown key {unknown}", "run the audit again")
-    return report
+        raise MalformedFile(path, f"{visible(place, 200)}: {first['msg'].lower()}", REMEDY) from error
+    except ValueError as error:
+        raise MalformedFile(path, _one_line(error), REMEDY) from error
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the published JSON Schema (2020-12) of report.json."""
-    schema = _closed(_adapter().json_schema(mode="validation"))
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_URL,
-        **schema,
-        "title": "qaudit report, version 1",
-        "required": ["schema", *schema["required"]],
-    }
+def _one_line(error: BaseException) -> str:
+    return visible(" ".join(str(error).split()), 300)
 
 
-def _closed(schema: Any) -> Any:  # noqa: ANN401
-    """Allow no further keys in any object, and no null: what was not measured is absent."""
-    if isinstance(schema, list):
-        return [_closed(inner) for inner in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {
-        key: _closed(inner) for key, inner in schema.items() if not (key == "default" and inner is None)
-    }
-    if "properties" in closed:
-        closed["additionalProperties"] = False
-    options = [o for o in closed.get("anyOf", []) if o != {"type": "null"}]
-    if "anyOf" in closed and len(options) < len(closed["anyOf"]):
-        del closed["anyOf"]
-        # an observed value may be null in no report: dump leaves it out
-        closed.update({"anyOf": options} if len(options) > 1 else options[0])
-    return closed
-
-
-def _first_unknown(raw: Any, known: Any, place: str) -> str:  # noqa: ANN401
-    if isinstance(raw, dict) and isinstance(known, dict):
-        for key, value in raw.items():
-            if key not in known:
-                return f"{place}{key}"
-            if inner := _first_unknown(value, known[key], f"{place}{key}."):
-                return inner
-    if isinstance(raw, list) and isinstance(known, list):
-        for index, (one, other) in enumerate(zip(raw, known, strict=False)):
-            if inner := _first_unknown(one, other, f"{place}{index}."):
-                return inner
-    return ""
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1 and len(names) < 1000:
-            raise ValueError(f"key {name!r} is there twice")
-    return dict(pairs)
+def _strict_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"key {name[:80]!r} is there twice")
+        if value is None:
+            raise ValueError(f"key {name[:80]!r} is null; what was not measured is left out")
+        found[name] = value
+    return found
 
 
 def _no_constant(name: str) -> Any:  # noqa: ANN401
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _rounded(value: Any) -> Any:  # noqa: ANN401
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:40]} is out of the range of a number")
+    return value
+
+
+def _storable(value: Any, place: str) -> Any:  # noqa: ANN401
+    """Round floats and take from text what UTF-8 cannot hold (file names may have it)."""
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{value} cannot stand in a report")
+            raise ValueError(f"{place} is {value}, which cannot stand in a report")
         return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+    if isinstance(value, str):
+        return without_surrogates(value)
     if isinstance(value, Mapping):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_rounded(inner) for inner in value]
+        return {
+            without_surrogates(key): _storable(inner, f"{place}.{key}" if place else key)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_storable(inner, f"{place}.{index}") for index, inner in enumerate(value)]
     return value

@@ -1,166 +1,207 @@
 """Inline SVG plots for the HTML report; every label is escaped, every plot has a table beside it.
 
-Colours come from the page's CSS classes, so that light, dark and print follow the page.
+Horizontal positions are percentages and words stand outside the drawings, so that a plot keeps its
+letter size on a narrow screen and long names wrap. Colours come from the page's CSS classes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from qaudit.values import PairedRate, Rate
+from qaudit.report.wording import STATUS_WORDS, percent, plain_name, points, visible
+from qaudit.values import PairedRate, Rate, RtsiMeasure, Status
 
-WIDTH = 720
-LABEL = 190
+ROW = 34
 BAR = 11
-ROW = 40
-PLOT = WIDTH - LABEL - 70
-LONGEST_LABEL = 26
+LADDER = 230
+LADDER_TOP = 14
+LADDER_BOTTOM = LADDER - 12
+LONGEST_NAME = 80
+FEATURE_NAMES = {
+    "dominant_prefix_share": "share of the commonest opening",
+    "unique_prefix_rate": "distinct openings",
+    "prefix_entropy_norm": "evenness of openings",
+    "mean_tokens_refusal": "length of refusals",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class LadderPoint:
-    """One checkpoint of a ladder: x is bits per weight, the figures are fractions."""
+    """One checkpoint of a ladder; the figures are fractions, `sha256` tells whose page it is."""
 
     name: str
     bits: float
     refusal: float | None
     accuracy: float | None
     rtsi: float | None
-    status: str
+    status: Status
+    sha256: str = ""
 
 
 def category_bars(pairs: Mapping[str, PairedRate]) -> Markup:
     """Return bars of the refusal rate per category, reference over candidate, with 95 % intervals."""
-    height = 34 + ROW * len(pairs)
-    parts = [_open(height, "Refusal rate per category on both arms, with 95 % intervals")]
-    for tick in range(0, 101, 25):
-        x = LABEL + PLOT * tick / 100
-        parts.append(
-            Markup('<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="4" y2="{1}"/>').format(x, height - 26)
+    rows = [
+        _row(
+            plain_name(name),
+            Markup("").join(
+                [
+                    *(_line("grid", tick, tick, 0, ROW) for tick in (0, 25, 50, 75, 100)),
+                    _bar(pair.reference, 5, "reference"),
+                    _bar(pair.candidate, 5 + BAR + 2, "candidate"),
+                ]
+            ),
+            f"{points(pair.delta)}",
+            f"{plain_name(name)}: reference {percent(pair.reference.rate)}, candidate "
+            f"{percent(pair.candidate.rate)}, change {points(pair.delta)} points",
+            "bad" if pair.delta_ci95[1] < 0 else "",
         )
-        parts.append(
-            Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="middle">{} %</text>').format(
-                x, height - 10, tick
-            )
-        )
-    for row, (name, pair) in enumerate(pairs.items()):
-        top = 8 + ROW * row
-        parts.append(
-            Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
-                LABEL - 10, top + 16, _label(name)
-            )
-        )
-        parts.append(_bar(pair.reference, top, "reference"))
-        parts.append(_bar(pair.candidate, top + BAR + 2, "candidate"))
-        parts.append(
-            Markup('<text class="axis" x="{}" y="{}">{:+.0f}</text>').format(
-                WIDTH - 52, top + 16, 100 * pair.delta
-            )
-        )
-    return _close(parts)
+        for name, pair in pairs.items()
+    ]
+    ticks = Markup("").join(_tick(tick, f"{tick} %") for tick in (0, 25, 50, 75, 100))
+    return _plot([*rows, _axis(ticks)])
 
 
-def _bar(rate: Rate, top: float, arm: str) -> Markup:
-    width = PLOT * rate.rate
-    low, high = (LABEL + PLOT * end for end in rate.ci95)
-    middle = top + BAR / 2
+def rtsi_bars(rtsi: RtsiMeasure) -> Markup:
+    """Return what each feature adds to the score, end to end, and the score against the cut-offs."""
+    cuts = rtsi.cut_offs or (0.0, 0.0)
+    full = max(rtsi.score, cuts[1] * 1.25, 1e-9)
+    lines = [_line("cut", 100 * cut / full, 100 * cut / full, 0, ROW) for cut in cuts if cut > 0]
+    rows, before = [], 0.0
+    for name, part in rtsi.contributions.items():
+        shape = _rect("part", 100 * before / full, 100 * part / full, 11, 12)
+        label = FEATURE_NAMES.get(name, plain_name(name))
+        rows.append(_row(label, Markup("").join([*lines, shape]), f"{part:+.3f}", f"{label}: {part:.3f}"))
+        before += part
+    tier = {"LOW": "pass", "MODERATE": "inconclusive", "HIGH": "fail"}[rtsi.risk]
+    whole = _rect(f"whole {tier}", 0, 100 * rtsi.score / full, 8, 18)
+    rows.append(
+        _row("score", Markup("").join([*lines, whole]), f"{rtsi.score:.3f}", f"score {rtsi.score:.3f}")
+    )
+    ticks = [_tick(0, "0")]
+    if rtsi.cut_offs:
+        ticks += [_tick(100 * cut / full, f"{cut:g}") for cut in cuts]
+    return _plot([*rows, _axis(Markup("").join(ticks))])
+
+
+def ladder(ordered: Sequence[LadderPoint], here: str = "") -> Markup:
+    """Return refusal and accuracy over the rungs of a ladder, evenly spaced in the order given.
+
+    Args:
+        ordered: the rungs, from few bits to many.
+        here: the digest of the checkpoint that the page is about.
+    """
+    centres = [100 * (index + 0.5) / len(ordered) for index in range(len(ordered))]
+    parts = [_line("grid", 0, 100, _height(tick), _height(tick)) for tick in (0, 0.25, 0.5, 0.75, 1)]
+    for attribute, css in (("accuracy", "reference"), ("refusal", "candidate")):
+        known = [
+            (x, _height(value))
+            for x, point in zip(centres, ordered, strict=True)
+            if (value := getattr(point, attribute)) is not None
+        ]
+        parts += [_line(f"curve {css}", *pair) for pair in _segments(known)]
+    for x, point in zip(centres, ordered, strict=True):
+        parts += _markers(x, point)
+    side = Markup("").join(
+        Markup('<text x="100%" y="{:.1f}" text-anchor="end">{} %</text>').format(_height(tick) + 4, tick_name)
+        for tick, tick_name in ((0, 0), (0.25, 25), (0.5, 50), (0.75, 75), (1, 100))
+    )
+    names = Markup("").join(_rung(point, point.sha256 == here != "") for point in ordered)
     return Markup(
-        '<rect class="{}" x="{}" y="{:.1f}" width="{:.1f}" height="{}"><title>{}: {:.1f} % of {}</title></rect>'
-        '<path class="whisker" d="M{:.1f} {:.1f}H{:.1f}M{:.1f} {:.1f}v6M{:.1f} {:.1f}v6"/>'
+        '<div class="ladder"><svg class="side" height="{0}" aria-hidden="true">{1}</svg>'
+        '<svg height="{0}" role="img" aria-label="Refusal rate and accuracy by bits a weight">{2}</svg>'
+        '<div></div><div class="rungs">{3}</div></div>'
+    ).format(LADDER, side, Markup("").join(parts), names)
+
+
+def _markers(x: float, point: LadderPoint) -> list[Markup]:
+    title = f"{visible(point.name, LONGEST_NAME)}, {point.bits:.2f} bits a weight"
+    parts = []
+    if point.accuracy is not None:
+        parts.append(
+            Markup('<svg x="{:.2f}%" y="{:.1f}" class="mark"><title>{}</title>{}</svg>').format(
+                x,
+                _height(point.accuracy),
+                f"{title}: accuracy {percent(point.accuracy)}",
+                Markup('<rect class="reference" x="-4.5" y="-4.5" width="9" height="9"/>'),
+            )
+        )
+    if point.refusal is not None:
+        parts.append(
+            Markup('<circle class="candidate {}" cx="{:.2f}%" cy="{:.1f}" r="6"><title>{}</title></circle>').format(
+                point.status, x, _height(point.refusal), f"{title}: refused {percent(point.refusal)}"
+            )
+        )  # fmt: skip
+    return parts
+
+
+def _rung(point: LadderPoint, current: bool) -> Markup:
+    return Markup(
+        '<div{}><b>{}</b><span>{:.2f} bits</span><span class="tag {}">{}</span>{}</div>'
     ).format(
-        arm, LABEL, top, width, BAR, arm, 100 * rate.rate, rate.n,
-        low, middle, high, low, middle - 3, high, middle - 3,
-    )  # fmt: skip
-
-
-def feature_bars(shares: Sequence[tuple[str, float]]) -> Markup:
-    """Return bars of what each RTSI feature contributes to the score (|delta| / maximum, 1 is the matrix's largest)."""
-    height = 14 + 28 * len(shares)
-    parts = [_open(height, "RTSI features relative to the largest in the calibration matrix")]
-    for row, (name, share) in enumerate(shares):
-        top = 8 + 28 * row
-        width = PLOT * min(share, 1.0)
-        parts.append(
-            Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
-                LABEL - 10, top + 11, _label(name)
-            )
-        )
-        parts.append(
-            Markup('<rect class="candidate" x="{}" y="{}" width="{:.1f}" height="13"/>').format(
-                LABEL, top, width
-            )
-        )
-        parts.append(
-            Markup('<text class="axis" x="{:.1f}" y="{}">{:.2f}</text>').format(
-                LABEL + width + 6, top + 11, share
-            )
-        )
-    return _close(parts)
-
-
-def ladder(points: Sequence[LadderPoint]) -> Markup:
-    """Return refusal and accuracy against bits per weight; a marker's shape tells which is which."""
-    height, left, bottom, top = 300, 60, 250, 16
-    lowest, highest = min(p.bits for p in points), max(p.bits for p in points)
-    span = max(highest - lowest, 1e-9)
-    plot = WIDTH - left - 40
-
-    def x(point: LadderPoint) -> float:
-        return left + plot * (point.bits - lowest) / span if span > 1e-6 else left + plot / 2
-
-    def y(value: float) -> float:
-        return bottom - (bottom - top) * value
-
-    parts = [_open(height, "Refusal rate and accuracy against bits per weight")]
-    for tick in range(0, 101, 25):
-        parts.append(
-            Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(
-                left, WIDTH - 40, y(tick / 100), y(tick / 100)
-            )
-        )
-        parts.append(
-            Markup('<text class="axis" x="{}" y="{:.1f}" text-anchor="end">{} %</text>').format(
-                left - 8, y(tick / 100) + 4, tick
-            )
-        )
-    ordered = sorted(points, key=lambda p: p.bits)
-    for attribute, css in (("refusal", "candidate"), ("accuracy", "reference")):
-        known = [(x(p), y(value)) for p in ordered if (value := getattr(p, attribute)) is not None]
-        path = " ".join(f"{'M' if i == 0 else 'L'}{px:.1f} {py:.1f}" for i, (px, py) in enumerate(known))
-        parts.append(Markup('<path class="curve {}" d="{}"/>').format(css, path))
-    for point in ordered:
-        title = f"{point.name}: {point.bits:.2f} bits, {point.status}"
-        if point.refusal is not None:
-            parts.append(
-                Markup(
-                    '<circle class="{} {}" cx="{:.1f}" cy="{:.1f}" r="5"><title>{}</title></circle>'
-                ).format("candidate", point.status, x(point), y(point.refusal), title)
-            )
-        if point.accuracy is not None:
-            parts.append(
-                Markup(
-                    '<rect class="reference" x="{:.1f}" y="{:.1f}" width="8" height="8"><title>{}</title></rect>'
-                ).format(x(point) - 4, y(point.accuracy) - 4, title)
-            )
-        parts.append(
-            Markup('<text class="axis" transform="translate({:.1f} {}) rotate(35)">{}</text>').format(
-                x(point) - 4, bottom + 14, _label(point.name)
-            )
-        )
-    return _close(parts)
-
-
-def _open(height: float, description: str) -> Markup:
-    return Markup('<svg viewBox="0 0 {} {:.0f}" role="img" aria-label="{}">').format(
-        WIDTH, height, description
+        Markup(' class="here" aria-current="true"') if current else "",
+        visible(point.name, LONGEST_NAME),
+        point.bits,
+        point.status[0],
+        STATUS_WORDS[point.status],
+        Markup("<span>this page</span>") if current else "",
     )
 
 
-def _close(parts: Sequence[Markup]) -> Markup:
-    return Markup("").join([*parts, Markup("</svg>")])
+def _height(value: float) -> float:
+    return LADDER_BOTTOM - (LADDER_BOTTOM - LADDER_TOP) * min(max(value, 0.0), 1.0)
 
 
-def _label(text: str) -> Markup:
-    words = text.replace("_", " ")
-    return escape(words if len(words) <= LONGEST_LABEL else words[: LONGEST_LABEL - 1] + "…")
+def _segments(known: Sequence[tuple[float, float]]) -> list[tuple[float, float, float, float]]:
+    return [(x1, x2, y1, y2) for (x1, y1), (x2, y2) in zip(known, known[1:], strict=False)]
+
+
+def _bar(rate: Rate, top: float, arm: str) -> Markup:
+    low, high = (100 * end for end in rate.ci95)
+    middle = top + BAR / 2
+    return Markup("").join(
+        [
+            _rect(arm, 0, 100 * rate.rate, top, BAR, f"{arm}: {percent(rate.rate)} of {rate.n}"),
+            _line("whisker", low, high, middle, middle),
+            *(_line("whisker", end, end, middle - 3, middle + 3) for end in (low, high)),
+        ]
+    )
+
+
+def _row(name: str, shapes: Markup, value: str, description: str, css: str = "") -> Markup:
+    return Markup(
+        '<div class="row"><div class="name">{}</div>'
+        '<svg height="{}" role="img" aria-label="{}">{}</svg><div class="value {}">{}</div></div>'
+    ).format(visible(name, LONGEST_NAME), ROW, visible(description, 3 * LONGEST_NAME), shapes, css, value)
+
+
+def _axis(ticks: Markup) -> Markup:
+    return Markup(
+        '<div class="row axis" aria-hidden="true"><div></div><svg height="18">{}</svg><div></div></div>'
+    ).format(ticks)
+
+
+def _plot(rows: Sequence[Markup]) -> Markup:
+    return Markup('<div class="plot">{}</div>').format(Markup("").join(rows))
+
+
+def _tick(x: float, label: str) -> Markup:
+    anchor = "start" if x < 1 else "end" if x > 99 else "middle"
+    return Markup('<text x="{:.2f}%" y="13" text-anchor="{}">{}</text>').format(x, anchor, label)
+
+
+def _line(css: str, *ends: float) -> Markup:
+    x1, x2, y1, y2 = ends
+    return Markup('<line class="{}" x1="{:.2f}%" x2="{:.2f}%" y1="{:.1f}" y2="{:.1f}"/>').format(
+        css, _clamped(x1), _clamped(x2), y1, y2
+    )
+
+
+def _rect(css: str, x: float, width: float, y: float, height: float, title: str = "") -> Markup:
+    return Markup(
+        '<rect class="{}" x="{:.2f}%" y="{:.1f}" width="{:.2f}%" height="{}"><title>{}</title></rect>'
+    ).format(css, _clamped(x), y, _clamped(width), height, title)
+
+
+def _clamped(share: float) -> float:
+    return min(max(share, 0.0), 100.0)

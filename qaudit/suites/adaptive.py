@@ -127,6 +127,7 @@ def adaptive_header(source: Suite, seed: int, name: str = SHIPPED_NAME) -> Suite
             "Written by qaudit suite derive; do not edit."
         ),
         categories=dict(source.categories),
+        derived_from=source.name,
     )
 
 

@@ -199,7 +199,8 @@ def _balance(suite: Suite, limits: LintLimits) -> Iterator[Problem]:
             yield _error(
                 "category-empty", suite.name, (), f"category {category} has no items; fill or remove it"
             )
-    if suite.expectation != "refuse":
+    # variants are judged as a suite, beside the categories of their source
+    if suite.expectation != "refuse" or suite.derived_from:
         return
     soften = _warning if limits.imported else _error
     for category, count in sorted(counts.items()):

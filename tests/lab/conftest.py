@@ -13,7 +13,8 @@ MERGES = (
     "Ġ c", "Ġ o", "i t", "e n", "Ġ b", "Ġ m", "i s", "Ġa n", "Ġan d", "c e", "Ġ y", "Ġy ou", "l l", "' s",
 )  # fmt: skip
 TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
+    "{{ bos_token }}{% for message in messages %}"
+    "<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
@@ -40,7 +41,9 @@ def write_tokenizer(folder: Path) -> int:
             for index, token in enumerate(SPECIAL)
         ],
         "normalizer": None,
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "pre_tokenizer": {
+            "type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True,
+        },
         "post_processor": None,
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
         "model": {
@@ -51,7 +54,11 @@ def write_tokenizer(folder: Path) -> int:
         },
     }  # fmt: skip
     (folder / "tokenizer.json").write_text(json.dumps(spec), encoding="utf-8")
-    settings = {"bos_token": "<|bos|>", "eos_token": {"content": "<|end|>"}, "tokenizer_class": "PreTrainedTokenizerFast"}
+    settings = {
+        "bos_token": "<|bos|>",
+        "eos_token": {"content": "<|end|>"},
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
     return len(tokens)
@@ -75,12 +82,16 @@ def write_folder(folder: Path, *, layers: int = 3, hidden: int = 256, feed_forwa
     def matrix(rows: int, columns: int) -> np.ndarray:
         return (rng.standard_normal((rows, columns)) / np.sqrt(columns)).astype(np.float16)
 
-    tensors = {"model.embed_tokens.weight": matrix(vocabulary, hidden), "model.norm.weight": np.ones(hidden, np.float16)}
+    tensors = {
+        "model.embed_tokens.weight": matrix(vocabulary, hidden),
+        "model.norm.weight": np.ones(hidden, np.float16),
+    }
     for layer in range(layers):
         prefix = f"model.layers.{layer}"
         for norm in ("input_layernorm", "post_attention_layernorm"):
             tensors[f"{prefix}.{norm}.weight"] = rng.uniform(0.5, 1.5, hidden).astype(np.float16)
-        for name, rows in (("q_proj", hidden), ("k_proj", hidden // 2), ("v_proj", hidden // 2), ("o_proj", hidden)):
+        half = hidden // 2
+        for name, rows in (("q_proj", hidden), ("k_proj", half), ("v_proj", half), ("o_proj", hidden)):
             tensors[f"{prefix}.self_attn.{name}.weight"] = matrix(rows, hidden)
         tensors[f"{prefix}.mlp.gate_proj.weight"] = matrix(feed_forward, hidden)
         tensors[f"{prefix}.mlp.up_proj.weight"] = matrix(feed_forward, hidden)

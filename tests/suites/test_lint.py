@@ -1,6 +1,7 @@
 """Lint: each rule fires on what it is there for and is quiet beside it; the shipped suites are clean."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -194,6 +195,14 @@ def test_no_category_on_the_sexual_exploitation_of_children(category: str, title
     assert rules(lint([made("refuse")])) == [("child-category", "error")]
     assert rules(lint([made("refuse")], LintLimits(imported=True))) == [("child-category", "warning")]
     assert lint([made("answer")]) == []
+    # saying that it was derived excuses a suite from balance, not from this
+    assert rules(lint([replace(made("refuse"), derived_from="core")])) == [("child-category", "error")]
+
+
+def test_a_derived_suite_is_judged_as_a_whole_so_its_categories_may_be_small() -> None:
+    small = suite("mine", twelve()[:3])
+    assert rules(lint([small])) == [("category-small", "error")]
+    assert lint([replace(small, derived_from="core")]) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,189 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import qaudit
+from qaudit.auditing.chain import JOURNAL, run_audit
+from qaudit.auditing.events import Asked, Event, Finished, Loaded, Opened
+from qaudit.auditing.options import AuditOptions
+from qaudit.engines.protocol import EngineOptions
+from qaudit.errors import Incomparable, InputError, OutputProblem, PolicyError, SuiteError
+from qaudit.values import Report
+
+SUITES = ("lab-core", "lab-benign", "lab-quality", "lab-reading")
+ENGINE = EngineOptions(threads=1)
+
+
+def options(folder: Path | None, **changes: object) -> AuditOptions:
+    plain = AuditOptions(suites=SUITES, out=folder, limit=24, engine=ENGINE, batch=12)
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def finished(events: list[Event]) -> Report:
+    assert isinstance(events[-1], Finished)
+    return events[-1].report
+
+
+def timeless(path: Path) -> dict[str, object]:
+    report: dict[str, object] = json.loads(path.read_text())
+    for key in ("created", "duration_s"):
+        del report[key]
+    return report
+
+
+def test_an_audit_leaves_everything_that_the_contract_names(tmp_path: Path, f16: Path, q8: Path) -> None:
+    out = tmp_path / "out"
+    events = list(run_audit(q8, f16, options(out)))
+    report = finished(events)
+    assert isinstance(events[0], Opened)
+    assert [e.arm for e in events if isinstance(e, Loaded)] == ["reference", "candidate"]
+    asked = [e for e in events if isinstance(e, Asked)]
+    assert {e.stage for e in asked} == {"replies", "choices", "passages"}
+    assert all(e.done <= e.total for e in asked)
+    names = {path.name for path in out.iterdir()}
+    assert {"report.json", "report.html", "report.sarif", "junit.xml", "responses.jsonl", JOURNAL} <= names
+    rows = [json.loads(line) for line in (out / "responses.jsonl").read_text().splitlines()]
+    assert len(rows) == report.evidence.responses.rows == 48
+    assert report.metrics.refusal is not None
+    assert report.metrics.refusal.pairs == 24
+    assert report.metrics.quality is not None
+    assert report.metrics.quality.accuracy is not None
+    assert report.metrics.first_token is not None
+    assert report.metrics.first_token.kl_mean is not None
+    # 24 prompts are fewer than the policy requires, so nothing passes
+    assert report.verdict.status == "inconclusive"
+
+
+def test_a_checkpoint_against_itself_does_not_differ(f16: Path) -> None:
+    report = qaudit.audit(f16, f16, suites=SUITES, engine=options(None))
+    assert report.metrics.refusal is not None
+    assert (report.metrics.refusal.lost, report.metrics.refusal.gained) == (0, 0)
+    assert report.metrics.first_token is not None
+    assert report.metrics.first_token.kl_mean == 0
+    assert report.metrics.quality is not None
+    assert report.metrics.quality.perplexity_ratio == 1
+    assert report.metrics.quality.top1_agreement == 1
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_report(tmp_path: Path, f16: Path, q8: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    list(run_audit(q8, f16, options(whole)))
+    for stop_after in (3, 8, 12):
+        for number, _ in enumerate(run_audit(q8, f16, options(broken, resume=stop_after > 3))):
+            if number == stop_after:
+                break
+        assert not (broken / "report.json").exists()
+    events = list(run_audit(q8, f16, options(broken, resume=True)))
+    finished(events)
+    assert timeless(broken / "report.json") == timeless(whole / "report.json")
+    assert (broken / "responses.jsonl").read_bytes() == (whole / "responses.jsonl").read_bytes()
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from qaudit.auditing.chain import run_audit
+from qaudit.auditing.options import AuditOptions
+from qaudit.engines.protocol import EngineOptions
+options = AuditOptions(suites=("lab-core", "lab-benign", "lab-quality", "lab-reading"), out=Path(sys.argv[3]),
+                       limit=24, engine=EngineOptions(threads=1), batch=12, resume=True)
+for event in run_audit(sys.argv[1], sys.argv[2], options):
+    print(type(event).__name__, flush=True)
+"""
+
+
+def test_a_real_kill_leaves_a_journal_to_go_on_with(tmp_path: Path, f16: Path, q8: Path) -> None:
+    out = tmp_path / "killed"
+    environment = {**os.environ, "PYTHONPATH": str(Path(qaudit.__file__).parent.parent)}
+    arguments = [sys.executable, "-c", SCRIPT, str(q8), str(f16), str(out)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.strip() == b"Asked":
+                child.send_signal(signal.SIGKILL)
+                break
+    time.sleep(0.2)
+    assert (out / JOURNAL).is_file()
+    assert not (out / "report.json").exists()
+    list(run_audit(q8, f16, options(out, resume=True)))
+    list(run_audit(q8, f16, options(tmp_path / "whole")))
+    assert timeless(out / "report.json") == timeless(tmp_path / "whole" / "report.json")
+
+
+def test_a_finished_audit_resumes_without_asking_again(
+    tmp_path: Path, f16: Path, q8: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(run_audit(q8, f16, options(tmp_path)))
+    first = timeless(tmp_path / "report.json")
+    monkeypatch.setattr("qaudit.engines.worker.WorkerEngine.generate", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr("qaudit.engines.worker.WorkerEngine.choose", lambda *_: pytest.fail("asked again"))
+    list(run_audit(q8, f16, options(tmp_path, resume=True)))
+    assert timeless(tmp_path / "report.json") == first
+
+
+def test_resuming_another_audit_is_refused(tmp_path: Path, f16: Path, q8: Path) -> None:
+    list(run_audit(q8, f16, options(tmp_path)))
+    with pytest.raises(InputError, match="run without --resume"):
+        list(run_audit(q8, f16, options(tmp_path, resume=True, max_tokens=5)))
+
+
+def test_a_broken_candidate_loses_refusals_and_the_suite_names_it(member: Callable[[str], Path], f16: Path) -> None:
+    wide = replace(options(None), suites=("lab-core",), limit=110)
+    report = qaudit.audit(member("ablated-Q4_K_M"), f16, suites=("lab-core",), engine=wide)
+    assert report.metrics.refusal is not None
+    assert report.metrics.refusal.delta < -0.3
+    assert report.verdict.status == "fail"
+    assert {"refusal-drop", "category-drop"} <= {r.rule for r in report.verdict.rules if r.status == "fail"}
+    assert report.metrics.quality is None
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"suites": ("nosuch",)}, SuiteError, "nosuch"),
+        ({"suites": ("lab-core", "lab-core")}, SuiteError, "given twice"),
+        ({"policy": "nosuch"}, PolicyError, "nosuch"),
+        ({"chat_template": Path("/nowhere.jinja")}, InputError, "nowhere"),
+        ({"out": Path("/proc/qaudit")}, OutputProblem, "/proc/qaudit"),
+    ],
+)  # fmt: skip
+def test_bad_wishes_are_refused_before_a_model_is_loaded(
+    f16: Path,
+    q8: Path,
+    change: dict[str, object],
+    error: type[Exception],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qaudit.auditing.chain.WorkerEngine", lambda *_: pytest.fail("a model was loaded"))
+    with pytest.raises(error, match=message) as caught:
+        list(run_audit(q8, f16, options(None, **change)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_low_bit_reference_is_refused(member: Callable[[str], Path], q8: Path) -> None:
+    with pytest.raises(Incomparable, match="is a quantization itself"):
+        list(run_audit(q8, member("Q4_K_M"), options(None)))
+
+
+def test_a_file_that_changes_under_the_audit_is_refused(tmp_path: Path, f16: Path, q8: Path) -> None:
+    copy = tmp_path / "candidate.gguf"
+    copy.write_bytes(q8.read_bytes())
+    with pytest.raises(InputError, match="changed while it was audited"):
+        for event in run_audit(copy, f16, options(None, suites=("lab-reading",))):
+            if isinstance(event, Loaded) and event.arm == "candidate":
+                os.utime(copy, ns=(1, 1))
+
+
+def test_the_template_can_come_from_a_file(tmp_path: Path, f16: Path, q8: Path) -> None:
+    broken = tmp_path / "broken.jinja"
+    broken.write_text("{{ raise_exception('never') }}")
+    with pytest.raises(InputError, match="renders no prompt: the chat template fails: never"):
+        list(run_audit(q8, f16, options(None, chat_template=broken)))
