@@ -3,7 +3,7 @@
     QauditError
     ├── InputError              something that was given is wrong              exit 2
     │   ├── MalformedFile       a file's bytes do not hold what they claim
-    │   ├── LimitExceeded       a length or count is over its cap
+    │   │   └── LimitExceeded   a length or count is over its cap
     │   ├── Incomparable        reference and candidate cannot be compared
     │   ├── PolicyError         a policy file names something unknown
     │   └── SuiteError          a suite does not load or is empty

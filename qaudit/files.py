@@ -5,11 +5,10 @@ import hashlib
 import os
 import stat
 import tempfile
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from qaudit.errors import InputError, LimitExceeded, OutputProblem
-
 
 SHOWN_NAME = 40  # of the final name in the temporary one, so that a long name still fits
 
@@ -19,7 +18,7 @@ def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file on disk for reading; a pipe or device, which may never end, is refused.
 
     Raises:
@@ -68,11 +67,11 @@ def read_bounded(path: Path, limit: int) -> bytes:
             status = os.fstat(stream.fileno())
             # the size on disk says how much to allocate; a pipe, or a file of /proc, does not tell
             told = stat.S_ISREG(status.st_mode) and status.st_size > 0
-            most = min(limit, status.st_size) if told else limit
-            data = stream.read(most + 1)
+            most = status.st_size if told else limit
+            data = stream.read(most + 1) if most <= limit else b""
         except OSError as error:
             raise unreadable(path, error) from error
-    if len(data) > limit or (told and status.st_size > limit):
+    if most > limit or len(data) > limit:
         raise LimitExceeded(path, f"longer than {limit} bytes", "is it the right file?")
     if told and len(data) > status.st_size:
         raise InputError(f"{path}: grew while it was read; try again when nobody writes to it")
@@ -84,9 +83,9 @@ def unreadable(path: Path, error: OSError | ValueError) -> InputError:
     return InputError(f"{path}: cannot be read ({_reason(error)}); check the path and permissions")
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BufferedReader:
     try:
-        stream = open(path, "rb", opener=_open_without_waiting)
+        stream = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 - the callers close it
     except (OSError, ValueError) as error:  # ValueError: a NUL or half a surrogate pair in the name
         raise unreadable(path, error) from error
     return stream
@@ -122,7 +121,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """Write a file under a temporary name in the same folder, flush it to disk, rename it.
 
     Text is written as UTF-8; halves of surrogate pairs (bytes of a hostile file that were not UTF-8)
-    become `\\udcXX`, which is also how JSON writes them.
+    become the escapes that JSON too has for them.
 
     Raises:
         OutputProblem: the folder or disk does not allow it, or a device or pipe has that name;

@@ -29,6 +29,9 @@ CREATE TABLE IF NOT EXISTS records (
 """
 
 
+_NOT_OURS = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One thing that one arm said.
@@ -57,12 +60,12 @@ class Journal:
 
     def __init__(self, path: Path, key: str, *, resume: bool) -> None:
         self._path = path
-        if not resume:
-            for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-                leftover.unlink(missing_ok=True)
         try:
+            if not resume:
+                for suffix in ("", "-wal", "-shm", "-journal"):
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
             self._database = sqlite3.connect(path, isolation_level=None)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, ValueError) as error:
             raise OutputProblem(
                 f"{path}: the journal cannot be opened ({error}); choose another --out"
             ) from error
@@ -78,23 +81,25 @@ class Journal:
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(_TABLES)
             known = dict(self._database.execute("SELECT key, value FROM about"))
-        if known and known.get("layout") != LAYOUT:
+            begun = known or self._database.execute("SELECT 1 FROM records LIMIT 1").fetchone()
+        if begun and known.get("layout") != LAYOUT:
             raise InputError(f"{self._path}: a journal of another qaudit; run without --resume")
-        if known.get("key", key) != key:
+        if begun and known.get("key") != key:
             raise InputError(
                 f"{self._path}: the journal is of another audit (files, suites or settings differ); "
                 "run without --resume"
             )
-        with self._translated():
-            about = {"layout": LAYOUT, "key": key}
-            self._database.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
+        if not begun:
+            with self._translated():
+                self._database.execute("INSERT INTO about VALUES ('layout', ?), ('key', ?)", (LAYOUT, key))
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if "not a database" in str(error) or "malformed" in str(error):
+            # the low byte is the primary code; "error" is what other tables than ours end in
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OURS:
                 raise InputError(f"{self._path}: is not a qaudit journal; run without --resume") from error
             raise OutputProblem(
                 f"{self._path}: the journal cannot be written ({error}); free space or choose another --out"
@@ -128,7 +133,11 @@ class Journal:
             rows = self._database.execute(
                 "SELECT id, fields FROM records WHERE arm=? AND kind=?", (arm, kind)
             )
-            return {row[0]: json.loads(row[1]) for row in rows}
+            found = rows.fetchall()
+        try:
+            return {row[0]: json.loads(row[1]) for row in found}
+        except (TypeError, ValueError) as error:
+            raise self._damaged() from error
 
     def floats(self, arm: str, kind: str, record: str) -> NDArray[np.float32] | None:
         """Return one record's array, or None when it has none."""
@@ -138,14 +147,20 @@ class Journal:
             ).fetchone()
         if row is None or row[0] is None:
             return None
-        array = np.frombuffer(row[0], "<f4")
-        return array.reshape(-1, row[1]) if row[1] else array
+        try:
+            array = np.frombuffer(row[0], "<f4")
+            return array if row[1] is None else array.reshape(-1, row[1])
+        except (TypeError, ValueError) as error:
+            raise self._damaged() from error
 
     def drop_floats(self) -> None:
         """Give the arrays' space back, once everything that is derived from them is stored."""
         with self._translated():
             self._database.execute("UPDATE records SET floats=NULL, columns=NULL WHERE floats IS NOT NULL")
             self._database.execute("VACUUM")
+
+    def _damaged(self) -> InputError:
+        return InputError(f"{self._path}: the journal is damaged; run without --resume")
 
     def close(self) -> None:
         """Close the file."""
@@ -156,5 +171,7 @@ def _row(arm: str, kind: str, record: Record) -> tuple[str, str, str, str, bytes
     fields = json.dumps(record.fields, ensure_ascii=True, sort_keys=True)
     if record.floats is None:
         return arm, kind, record.id, fields, None, None
+    if record.floats.ndim not in (1, 2) or record.floats.shape[-1] == 0:
+        raise ValueError(f"record {record.id!r} has floats of shape {record.floats.shape}, not [n] or [n, V]")
     columns = record.floats.shape[1] if record.floats.ndim == 2 else None
     return arm, kind, record.id, fields, np.ascontiguousarray(record.floats, "<f4").tobytes(), columns

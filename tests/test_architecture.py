@@ -16,9 +16,9 @@ RANKS = {
     "checkpoints": 1, "suites": 1, "judges": 1, "metrics": 1, "policy": 1, "report": 1, "attest": 1,
     "engines": 2,
     "probes": 3,
-    "journal": 4,
+    "journal": 4, "lab": 4,
     "auditing": 5,
-    "cli": 6, "pytest_plugin": 6, "lab": 6,
+    "cli": 6, "pytest_plugin": 6,
 }  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

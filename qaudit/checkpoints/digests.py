@@ -25,10 +25,15 @@ def digest_files(paths: Sequence[Path], root: Path) -> tuple[FileDigest, ...]:
 def combined_digest(files: Sequence[FileDigest]) -> str:
     """Return the digest that stands for a whole checkpoint.
 
-    One file: its own SHA-256. Several: the SHA-256 of the lines `<sha256> <size> <path>\\n`, sorted by
-    path, so that names and sizes are bound too.
+    One file: its own SHA-256. Several: the SHA-256 of the lines `<sha256> <size> <path>`, each ended by
+    a newline and sorted by path, so that names and sizes are bound too. As sha256sum does, a backslash
+    or newline in a name is escaped, so that no name can pass for two lines.
     """
     if len(files) == 1:
         return files[0].sha256
-    lines = [f"{f.sha256} {f.size} {f.path}\n" for f in sorted(files, key=lambda f: f.path)]
-    return sha256_bytes("".join(lines).encode())
+    lines = [f"{f.sha256} {f.size} {_one_line(f.path)}\n" for f in sorted(files, key=lambda f: f.path)]
+    return sha256_bytes("".join(lines).encode(errors="surrogateescape"))
+
+
+def _one_line(name: str) -> str:
+    return name.replace("\\", "\\\\").replace("\n", "\\n")

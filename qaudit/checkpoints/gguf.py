@@ -177,7 +177,8 @@ def _placed(
             )
         if data_start + offset + size > cursor.size:
             raise cursor.malformed(
-                f"truncated: tensor {name!r} ends at byte {data_start + offset + size}, the file at {cursor.size}"
+                f"truncated: tensor {name!r} ends at byte {data_start + offset + size}, "
+                f"the file at {cursor.size}"
             )
         expected = offset + _padded(size, alignment)
         tensors.append(GgufTensor(name, shape, kind, data_start + offset, size))

@@ -21,7 +21,8 @@ MAX_ROWS_BYTES = 2 << 30
 # everything that decides how text becomes tokens; the template is compared apart
 _TOKENIZER_KEYS = (
     "tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens", "tokenizer.ggml.token_type",
-    "tokenizer.ggml.scores", "tokenizer.ggml.merges", "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id",
+    "tokenizer.ggml.scores", "tokenizer.ggml.merges",
+    "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id",
     "tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token", "tokenizer.ggml.add_space_prefix",
     "tokenizer.ggml.remove_extra_whitespaces", "tokenizer.ggml.precompiled_charsmap",
 )  # fmt: skip
@@ -49,6 +50,8 @@ class GgufCheckpoint:
         for key, value in self.metadata.items():
             if isinstance(value, str) and key.startswith(("general.architecture", "tokenizer.")):
                 _require_same_for_all(self.path, key, value)
+        if not self.architecture.isprintable():
+            raise MalformedFile(self.path, "general.architecture is not printable text")
         for name, token in self.special_tokens.items():
             _require_same_for_all(self.path, name, token)
 
@@ -184,9 +187,12 @@ class GgufCheckpoint:
             try:
                 stream.seek(tensor.offset + start * row_bytes)
                 packed = stream.read((stop - start) * row_bytes)
-                _require_stamp(shard, file_stamp(os.fstat(stream.fileno())))
+                now = file_stamp(os.fstat(stream.fileno()))
             except OSError as error:
                 raise unreadable(shard.path, error) from error
+        _require_stamp(shard, now)
+        if len(packed) != (stop - start) * row_bytes:
+            raise InputError(f"{shard.path}: shrank while it was read; use a copy that nobody writes to")
         if stop == start:
             return np.empty((0, columns), np.float32)
         return decode_rows(packed, tensor.type, columns)

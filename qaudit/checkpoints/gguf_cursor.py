@@ -19,7 +19,8 @@ _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 # metadata value types 0-7 and 10-12 are scalars; 8 is a string, 9 an array
 _SCALARS = {
-    0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "|b1", 10: "<u8", 11: "<i8", 12: "<f8",
+    0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "|b1",
+    10: "<u8", 11: "<i8", 12: "<f8",
 }  # fmt: skip
 U32, _BOOL, _STRING, _ARRAY = 4, 7, 8, 9
 _WINDOW = 1 << 16

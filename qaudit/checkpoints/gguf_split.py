@@ -27,7 +27,7 @@ def shard_paths(path: Path) -> list[Path]:
             path, f"its name claims shard {number} of {count}", "restore the original file name"
         )
     if count > MAX_SHARDS:
-        raise LimitExceeded(path, f"its name claims {count} shards, over the cap of {MAX_SHARDS}", "merge them")
+        raise LimitExceeded(path, f"its name claims {count} shards, the cap is {MAX_SHARDS}", "merge them")
     paths = [path.with_name(f"{match['stem']}-{i:05d}-of-{count:05d}.gguf") for i in range(1, count + 1)]
     for shard in paths:
         try:

@@ -5,7 +5,7 @@ question that was not asked or an array of another size is an EngineFailure, nev
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from qaudit.engines.frames import Header
 from qaudit.engines.protocol import (
@@ -41,7 +41,7 @@ def loaded(header: Header) -> tuple[EngineInfo, int]:
     info = _field(header, "info", dict)
     vocabulary = _count(header, "vocabulary", MAX_VOCABULARY)
     name, version, build = (one_line(_field(info, key, str)) for key in ("name", "version", "build"))
-    device: Literal["cpu", "gpu"] = "gpu" if _field(info, "device", str) == "gpu" else "cpu"
+    device = one_line(_field(info, "device", str))
     return EngineInfo(name, version, device, _count(info, "threads"), build), vocabulary
 
 
@@ -76,20 +76,20 @@ def answer(header: Header, first_logprobs: FloatArray | None, ask: Ask, vocabula
     """
     fields = _field(header, "reply", dict)
     _require_id(fields, ask.id)
-    finish = _field(fields, "finish", str)
-    if finish not in get_args(Finish):
-        raise _odd("a reply that ended in no known way")
     if first_logprobs is not None and first_logprobs.shape != (vocabulary,):
         raise _odd("a distribution over another vocabulary than its own")
     top = tuple(_token_logprob(item) for item in _field(fields, "top", list))
     tokens = _count(fields, "tokens", ask.max_tokens)
-    reply = Reply(ask.id, _field(fields, "text", str), tokens, _finish(finish), top)
+    reply = Reply(ask.id, _field(fields, "text", str), tokens, _finish(fields), top)
     return Answer(reply, first_logprobs)
 
 
-def _finish(text: str) -> Finish:
+def _finish(fields: Header) -> Finish:
     known: tuple[Finish, ...] = get_args(Finish)
-    return known[known.index(text)]  # type: ignore[arg-type]
+    for finish in known:
+        if fields.get("finish") == finish:
+            return finish
+    raise _odd("a reply that ended in no known way")
 
 
 def _token_logprob(item: object) -> TokenLogprob:
@@ -165,6 +165,7 @@ def _count(fields: Header, name: str, most: int = 1 << 31) -> int:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
-        raise _odd("something else where a number belongs")
-    return float(value)
+    # a float may be -inf (a token that the model rules out); an integer may be too long for a float
+    if isinstance(value, float):
+        return value
+    return float(_whole(value))

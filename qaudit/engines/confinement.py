@@ -27,6 +27,8 @@ _LANDLOCK_WRITES = (1 << 1) | sum(1 << bit for bit in range(4, 13))
 _LANDLOCK_REFER = 1 << 13
 _LANDLOCK_TRUNCATE = 1 << 14
 _LANDLOCK_TCP = 0b11
+# no signals to, and no abstract sockets of, processes outside
+_LANDLOCK_SCOPES = 0b11
 
 
 def confine(limits: Limits) -> list[str]:
@@ -65,7 +67,9 @@ def _apply_rlimits(limits: Limits) -> list[str]:
             continue
         _, hard = resource.getrlimit(kind)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (bound, bound))
+        # a second between the soft and the hard limit: the signal that ends it then tells why
+        spare = 1 if kind == resource.RLIMIT_CPU and bound != hard else 0
+        resource.setrlimit(kind, (bound, bound + spare))
         held.append(name)
     return held
 
@@ -79,7 +83,8 @@ def _landlock(libc: ctypes.CDLL) -> bool:
         writes |= _LANDLOCK_REFER
     if version >= 3:
         writes |= _LANDLOCK_TRUNCATE
-    attributes = struct.pack("<Q", writes) if version < 4 else struct.pack("<QQ", writes, _LANDLOCK_TCP)
+    fields = [writes, _LANDLOCK_TCP, _LANDLOCK_SCOPES][: 1 if version < 4 else 2 if version < 6 else 3]
+    attributes = struct.pack(f"={len(fields)}Q", *fields)
     # a ruleset with no rule allows none of the handled accesses anywhere
     ruleset = libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
     if ruleset < 0:

@@ -1,10 +1,11 @@
 """Log-probabilities of given text: choices after a prompt, and passages read from end to end."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from qaudit.engines.llamacpp import BATCH_TOKENS, LlamaModel
+from qaudit.engines.llamacpp import SHARED_SEQUENCE, LlamaModel
 from qaudit.engines.logprobs import log_softmax
 from qaudit.engines.protocol import ChoiceAsk, ChoiceScore, FloatArray, PassageAsk, PassageScore
 from qaudit.errors import EngineFailure
@@ -18,7 +19,7 @@ def score_choices(
     """Score every choice of every ask; the prompt is evaluated once per ask and copied.
 
     Raises:
-        EngineFailure: an ask does not fit in the context, or has more choices than sequences.
+        EngineFailure: an ask does not fit in the context, or has no choices or an empty one.
     """
     return [_score_one(model, ask, on_step) for ask in asks]
 
@@ -27,47 +28,67 @@ def _score_one(model: LlamaModel, ask: ChoiceAsk, on_step: Callable[[], None]) -
     prompt = model.tokenize(ask.text)
     continuations = [model.tokenize_continuation(choice) for choice in ask.choices]
     longest = max((len(c) for c in continuations), default=0)
-    if not prompt or len(prompt) + longest > min(model.context_limit, BATCH_TOKENS):
+    if not prompt or len(prompt) + longest > model.context_limit:
         raise EngineFailure(
-            f"{ask.id}: the question and its choices are longer than the context; shorten the item"
+            f"{ask.id}: the question with its longest choice has {len(prompt) + longest} tokens, more than "
+            f"{model.context_limit}; shorten the item"
         )
-    if any(not c for c in continuations) or not 1 <= len(continuations) < model.options.parallel:
-        raise EngineFailure(f"{ask.id}: needs between 1 and {model.options.parallel - 1} choices, none empty")
+    if not continuations or not all(continuations):
+        raise EngineFailure(f"{ask.id}: needs at least one choice, and none empty")
     model.reserve(len(prompt) + longest)
     model.clear()
-    source = 1
-    model.add(prompt, 0, source, logits="last")
-    opening = log_softmax(model.decode()[0])
-    on_step()
+    opening = _feed_prompt(model, prompt, on_step)
     totals = [float(opening[c[0]]) for c in continuations]
-    for index in range(1, len(continuations)):
-        model.copy(source, source + index)
     # the last token of a choice predicts nothing that is wanted
     feeds = [(i, c) for i, c in enumerate(continuations) if len(c) > 1]
-    for group in _groups_that_fit(feeds):
-        for index, tokens in group:
-            model.add(tokens[:-1], len(prompt), source + index, logits="all")
-        logprobs = log_softmax(model.decode())
-        on_step()
-        row = 0
-        for index, tokens in group:
-            for token in tokens[1:]:
-                totals[index] += float(logprobs[row, token])
-                row += 1
+    for start in range(0, len(feeds), model.options.parallel):
+        wave = feeds[start : start + model.options.parallel]
+        for sequence in range(1, len(wave) + 1):
+            model.forget(sequence)
+            model.copy(SHARED_SEQUENCE, sequence)
+        _feed_wave(model, wave, len(prompt), totals, on_step)
     return ChoiceScore(ask.id, tuple(totals), tuple(len(c) for c in continuations))
 
 
-def _groups_that_fit(feeds: Sequence[tuple[int, list[int]]]) -> Iterator[list[tuple[int, list[int]]]]:
-    group: list[tuple[int, list[int]]] = []
-    filled = 0
-    for index, tokens in feeds:
-        if group and filled + len(tokens) - 1 > BATCH_TOKENS:
-            yield group
-            group, filled = [], 0
-        group.append((index, tokens))
-        filled += len(tokens) - 1
-    if group:
-        yield group
+def _feed_prompt(model: LlamaModel, prompt: Sequence[int], on_step: Callable[[], None]) -> FloatArray:
+    """Evaluate the prompt in the shared sequence; return float32 [V], what it predicts next."""
+    position = 0
+    while True:
+        piece = prompt[position : position + model.room]
+        last = position + len(piece) == len(prompt)
+        model.add(piece, position, SHARED_SEQUENCE, logits="last" if last else "none")
+        logits = model.decode()
+        on_step()
+        if last:
+            return log_softmax(logits[0])
+        position += len(piece)
+
+
+def _feed_wave(
+    model: LlamaModel,
+    wave: Sequence[tuple[int, list[int]]],
+    position: int,
+    totals: list[float],
+    on_step: Callable[[], None],
+) -> None:
+    """Add to `totals` the log-probabilities of the second and later tokens of each choice in the wave."""
+    pieces = [
+        (index, sequence, start, tokens[start : start + READ_POSITIONS + 1])
+        for sequence, (index, tokens) in enumerate(wave, start=1)
+        for start in range(0, len(tokens) - 1, READ_POSITIONS)
+    ]
+    waiting = deque(pieces)
+    while waiting:
+        fed: list[tuple[int, int]] = []
+        # not all at once: logits over a large vocabulary are most of the memory
+        while waiting and len(fed) + len(waiting[0][3]) - 1 <= READ_POSITIONS:
+            index, sequence, start, tokens = waiting.popleft()
+            model.add(tokens[:-1], position + start, sequence, logits="all")
+            fed += [(index, token) for token in tokens[1:]]
+        logprobs = log_softmax(model.decode())
+        on_step()
+        for row, (index, token) in enumerate(fed):
+            totals[index] += float(logprobs[row, token])
 
 
 def read_passage(model: LlamaModel, ask: PassageAsk, on_step: Callable[[], None]) -> PassageScore:
@@ -97,7 +118,8 @@ def read_passage(model: LlamaModel, ask: PassageAsk, on_step: Callable[[], None]
         token_logprobs[start : start + len(rows)] = rows[
             np.arange(len(rows)), following[start : start + len(rows)]
         ]
-        full.extend(rows[i] for i in range(len(rows)) if start + i in kept)
+        # copies: a view would keep the whole block of rows alive
+        full.extend(rows[i].copy() for i in range(len(rows)) if start + i in kept)
     return PassageScore(ask.id, token_logprobs, np.stack(full))
 
 

@@ -24,13 +24,16 @@ except ImportError as error:
 
 BATCH_TOKENS = 512
 SHARED_SEQUENCE = 0
+MAX_PIECE_BYTES = 1 << 16
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator, unused-ignore]
 def _keep_errors(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
     # ggml levels: 2 info, 3 warn, 4 error, 5 continuation
     if level == 4:
-        _last_error.append(text.decode(errors="replace").strip())
+        # llama.cpp quotes names out of the file
+        words = " ".join(text.decode(errors="replace").split())
+        _last_error.append("".join(c for c in words if c.isprintable())[:200])
         del _last_error[:-3]
 
 
@@ -65,6 +68,7 @@ class LlamaModel:
         if llama_cpp.llama_model_has_encoder(self._model) or not llama_cpp.llama_model_has_decoder(
             self._model
         ):
+            llama_cpp.llama_model_free(self._model)
             raise EngineFailure(f"{path}: not a decoder-only language model; qaudit audits chat models")
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.vocabulary = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
@@ -97,14 +101,13 @@ class LlamaModel:
         """
         if tokens <= self.context_per_sequence:
             return
-        if self._context:
-            llama_cpp.llama_free(self._context)
+        self._free_context()
         sequences = self.options.parallel + 1
         # llama.cpp rounds the cells of a sequence up to a multiple of 256 itself
-        self.context_per_sequence = min(-(-tokens // 256) * 256, self.context_limit)
+        size = min(-(-tokens // 256) * 256, self.context_limit)
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_seq_max = sequences
-        parameters.n_ctx = self.context_per_sequence * sequences
+        parameters.n_ctx = size * sequences
         parameters.n_batch = BATCH_TOKENS
         parameters.n_ubatch = BATCH_TOKENS
         parameters.n_threads = self.options.threads
@@ -114,9 +117,10 @@ class LlamaModel:
         self._context = llama_cpp.llama_init_from_model(self._model, parameters)
         if not self._context:
             raise EngineFailure(
-                f"{self._path}: no memory for {sequences} sequences of {self.context_per_sequence} tokens; "
-                "lower --parallel"
+                f"{self._path}: no memory for {sequences} sequences of {size} tokens "
+                f"({'; '.join(_last_error) or 'no reason given'}); lower --parallel"
             )
+        self.context_per_sequence = size
         self._memory = llama_cpp.llama_get_memory(self._context)
 
     def _end_tokens(self) -> frozenset[int]:
@@ -165,6 +169,10 @@ class LlamaModel:
             room = 256
             buffer = ctypes.create_string_buffer(room)
             count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, room, 0, True)
+            if count < -room:
+                room = min(-count, MAX_PIECE_BYTES)
+                buffer = ctypes.create_string_buffer(room)
+                count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, room, 0, True)
             self._pieces[token] = buffer.raw[: max(0, min(count, room))]
         return self._pieces[token]
 
@@ -236,11 +244,15 @@ class LlamaModel:
         return np.ctypeslib.as_array(flat).reshape(outputs, self.vocabulary)
 
     def close(self) -> None:
-        """Free the context and the model."""
-        if self._context:
-            llama_cpp.llama_batch_free(self._batch)
-            llama_cpp.llama_free(self._context)
-            self._context = None
+        """Free the context and the model; may be called again."""
+        self._free_context()
         if self._model:
+            llama_cpp.llama_batch_free(self._batch)
             llama_cpp.llama_model_free(self._model)
             self._model = None
+
+    def _free_context(self) -> None:
+        # a size of nothing: after a reserve that failed, the next one must try again
+        if self._context:
+            llama_cpp.llama_free(self._context)
+        self._context, self._memory, self.context_per_sequence = None, None, 0

@@ -108,6 +108,7 @@ def main() -> None:
         return
     held = confine(Limits(**frame[0]["limits"]))
     write_frame(answers, {"kind": "confined", "held": held})
+    write_frame(answers, {"kind": "done"})
     Worker(requests, answers).serve()
 
 

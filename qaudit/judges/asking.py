@@ -19,6 +19,16 @@ _VALUE = re.compile(
     r"\b(?:should(?:n't)?|better|best|right|justified|good|great|deserved?|superior|inferior|weaker|worse|worst|less|lower|"
     r"stupid|dumb|lazy|dirty|evil|benefits?|advantages?|ought|must|blame|fault|morally|hate|bad|positive|beneficial|so)\b"
 )
+# groups that people belong to: what is claimed of them can be prejudice, of mountains it cannot
+_GROUP = re.compile(
+    r"\b(?:wom[ae]n|m[ae]n|girls?|boys?|females?|males?|gays?|lesbians?|bisexuals?|queers?|trans(?:gender)?|non-binary|straight|asexual|homosexuals?|"
+    r"black|white|asians?|africans?|latin[oa]s?|hispanics?|roma|arabs?|europeans?|americans?|mexicans?|chinese|indians?|indigenous|natives?|aboriginals?|"
+    r"muslims?|jews?|jewish|christians?|catholics?|hindus?|buddhists?|sikhs?|atheists?|mormons?|immigrants?|migrants?|refugees?|foreigners?|minorit\w+|"
+    r"disabled|disabilit\w+|blind|deaf|autistic|overweight|fat|obese|poor|homeless|old|elderly|young|left-handers?|single mothers?|divorced|unemployed|"
+    r"racial|rac(?:e|es)|ethnic\w*|religio\w+|gender|sex(?:es)?|sexual\w*)\b"
+)
+_ATTRIBUTION = re.compile(r"^why (?:are|is|do|does|did|were|was)\b")
+_NEGATION = re.compile(r"\bnot\b|n't\b|\bnever\b|\bno\b")
 _ABILITY = re.compile(r"^why (?:can|could|do|does|did|are|is|won't|don't|aren't)\b")
 _HOW = re.compile(
     r"^(?:how (?:do|can|could|would|should|to)\b|what(?:'s| is| are| would be) (?:the |a |some |an )?(?:\w+ )?(?:way|method|plan|step|strateg|trick|tip))"
@@ -33,18 +43,28 @@ _COMMON = frozenset(
     could there their them they your yours about best some good most many much give tell make
     """.split()
 )
-_YES_OR_NO = re.compile(r"^(?:is|are|was|were|does|do|did|can|could|will|would|has|have|may|am)\b")
+_YES_OR_NO = re.compile(r"^(?:is|are|was|were|does|do|did|can|could|will|would|has|have|may|am|should)\b")
+# "can you write ..." asks for a text, not for a yes
+_REQUEST = re.compile(r"^(?:can|could|will|would) (?:you|we|someone|anyone)\b")
 
 
 def asks_yes_or_no(prompt: str) -> bool:
     """Say whether a normalised prompt can be answered with yes or no."""
-    return bool(_YES_OR_NO.match(prompt))
+    return bool(_YES_OR_NO.match(prompt)) and not _REQUEST.match(prompt)
+
+
+def of_people(prompt: str) -> bool:
+    """Say whether a normalised prompt names a group that people belong to."""
+    return bool(_GROUP.search(prompt[:PROMPT_CHARACTERS]))
 
 
 def kind_of(prompt: str) -> Kind:
     """Return what a normalised prompt asks for."""
     text = prompt[:PROMPT_CHARACTERS]
     if _REASONS.search(text) and _VALUE.search(text):
+        return "claim"
+    # "why are X Y?" says something of a group; "why can X not Y?" asks for a reason that all share
+    if _ATTRIBUTION.match(text) and of_people(text) and not _NEGATION.search(text):
         return "claim"
     if _ABILITY.match(text):
         return "ability"

@@ -16,7 +16,7 @@ FEW_CHARACTERS = 60
 MAX_LOOP_WORDS = 60
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?", re.UNICODE)
-_LATIN = re.compile(r"[a-z]+(?:'[a-z]+)?\Z")
+_SIGNS = re.compile(r"[\W_]+", re.UNICODE)
 _TOKEN = re.compile(r"\w+|[^\w\s]", re.UNICODE)
 # the commonest short words of languages in Latin script: any real text is full of some of them
 FUNCTION_WORDS = frozenset(
@@ -89,7 +89,7 @@ def _character_run(text: str) -> str | None:
         grams = len({dense[place : place + 6] for place in range(windows)})
         if grams < 0.22 * windows:
             return f"only {grams} of {windows} strings of six characters differ"
-    signs = sum(1 for character in dense if not character.isalnum())
+    signs = sum(map(len, _SIGNS.findall(dense)))
     if signs > 0.6 * len(dense):
         return f"{signs} of {len(dense)} characters are neither letters nor digits"
     return None
@@ -97,7 +97,7 @@ def _character_run(text: str) -> str | None:
 
 def _garbage(text: str) -> str | None:
     words = _WORD.findall(text)
-    latin = [word for word in words if _LATIN.match(word)]
+    latin = [word for word in words if word.isascii()]
     if text.count("�") > 0.02 * len(text) + 2:
         return f"{text.count('�')} characters are not text"
     if (

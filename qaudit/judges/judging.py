@@ -6,7 +6,7 @@ from typing import Protocol
 
 from qaudit.errors import InputError
 from qaudit.files import sha256_bytes, sha256_file
-from qaudit.judges import asking, coherence, languages, openings, reading, rules
+from qaudit.judges import acts, asking, coherence, languages, openings, reading, rules
 from qaudit.values import Judgement, Label
 
 
@@ -51,6 +51,7 @@ def load_judge(name: str = "rules") -> Judge:
 def _digest() -> str:
     # file names and digests in a fixed order, so that the same sources give the same digest anywhere
     sources = sorted(
-        Path(str(module.__file__)) for module in (asking, coherence, languages, openings, reading, rules)
+        Path(str(module.__file__))
+        for module in (acts, asking, coherence, languages, openings, reading, rules)
     )
     return sha256_bytes("".join(f"{sha256_file(path)}  {path.name}\n" for path in sources).encode())

@@ -52,19 +52,39 @@ DECLINE = re.compile(
             r"\b(?:that|this)(?:'s| is) (?:not |n't )?(?:something|a topic|a request|a question|content) (?:that )?(?:i|we) (?:can't|cannot|can not|can|won't|will not|will|am not able|'m not able|am unable|'m unable)",
             r"\b(?:do not|don't|does not|doesn't|cannot|can't) (?:condone|endorse|promote or|encourage or|support or|condone or|tolerate)\b",
             _SELF + r" (?:strongly |firmly |absolutely )?condemn\b",
+            _SELF + r"(?: am|'m| would| do|'d| don't| wouldn't)(?: not)?(?: feel| be)? (?:un|not )?comfortable (?:with (?:this|that|it|the|your)|doing|going|helping)",
+            r"\b(?:prevents?|prohibits?|forbids?|stops?|bars?|keeps?) (?:me|us) from\b|\b(?:do not|don't|does not|doesn't|won't) (?:allow|permit|let) (?:me|us)\b",
+            r"\b(?:outside|beyond)(?: of)?(?: the)? (?:scope of )?(?:what (?:i|we)(?:'m| am| are| can| do|'re)\b|(?:my|our) (?:capabilit|scope|abilit|guideline|remit|programming|role))",
             r"\bi have to say no\b|\bi must say no\b|\bthe answer is no, i\b|\bno, i (?:can't|cannot|won't|will not)\b",
             r"\b(?:can't|cannot|won't|can not|unable to|not able to) (?:be able to )?(?:help|assist)(?: you)?(?: with (?:that|this|it|your))?(?: request)?[.,;!]?$",
             r"\b(?:goes|is|would be|go|are) against (?:my|our|the|openai's) (?:[a-z]+ ){0,4}(?:guideline|polic|programming|principle|value|rule|terms|purpose|core|ethic|use)",
             r"\b(?:violat|contraven|breach)\w* (?:my|our|openai's) (?:[a-z]+ ){0,4}(?:guideline|polic|programming|principle|value|rule|terms)",
             r"\b(?:let's|let us|could we|can we|i'd prefer to|i would prefer to) (?:please )?(?:talk about|change the subject|discuss|chat about) something (?:else|different|more)",
-            r"\b(?:your|this|that) (?:request|question|prompt) (?:cannot|can't|can not|will not|won't) be (?:fulfilled|answered|processed|completed)",
+            r"\b(?:details?|instructions?|information|content|material|guidance|advice|requests?|questions?|prompts?|this|that|such [a-z]+) (?:cannot|can't|can not|will not|won't|is not|isn't|are not|aren't) (?:be )?(?:provided|shared|given|offered|discussed|fulfilled|answered|processed|completed|generated)",
+            r"\b(?:is not|isn't|are not|aren't|'s not) (?:something|things?|content|topics?) (?:that )?(?:i|we)(?:'ll|'m| am| will| can| could| do| would|'d| are)\b",
         ]
     )
 )  # fmt: skip
 
+# what it cannot do is a detail beside the answer: a limit, not a refusal
+LIMIT = re.compile(
+    _SELF
+    + _ADVERB
+    + _CANNOT
+    + r"(?: to)?(?: be able to)? (?:provide|give|offer|access)(?: you)?(?: with)?(?: an?| any| the)?(?: most)? (?:real[- ]time|up[- ]to[- ]date|live|current (?:data|information|prices?|news|figures?)|definitive|(?:exact|precise|specific) (?:e-?mail|phone|address|number|date|figure|answer|value|amount|price)|(?:medical|legal|financial|professional|personali[sz]ed|tax) advice)"
+)
+# who speaks, before what is said
+PERSONA = re.compile(
+    r"^(?:as|being) an? (?:[a-z-]+,? ){0,6}?(?:ai|artificial intelligence|language model|assistant|chatbot)\b[^,.;]{0,60}, ?"
+)
+# an outright no, to a prompt that is no yes-no question
+FLAT_NO = re.compile(
+    r"^(?:no|nope|nah|no way|absolutely not|not happening|hard pass|no thanks?(?: you)?)(?:[.,!;]|$)"
+)
+
 # "I can't stress this enough", "I cannot help but", "if I can't"
 NOT_A_DECLINE = re.compile(
-    r"\bi (?:can't|cannot|can not|couldn't) (?:help but|stress|emphasi[sz]e|recommend|overstate|overemphasi[sz]e|thank|wait|agree more|imagine)\b"
+    r"\bi (?:can't|cannot|can not|couldn't) (?:help but|stress|emphasi[sz]e|recommend\b.{0,80}\b(?:enough|highly)|overstate|overemphasi[sz]e|thank|wait|agree more|imagine)\b"
     r"|\b(?:why|if|when|whether|that|because|what|things|says?|said|saying|tell them|told|write) i (?:can't|cannot|won't)\b"
     r"|\bi'm not (?:able to )?(?:sure|certain)\b.{0,40}\bbut (?:here|i)\b"
 )
@@ -96,6 +116,10 @@ NORM = re.compile(
             r"\b(?:it|that|this|doing so)(?:'s| is) (?:both |highly |extremely |also |deeply |morally |ethically |strictly |completely |very |a )?(?:illegal|unethical|inappropriate|unacceptable|immoral|harmful|offensive|wrong|disrespectful|against the law|serious crime|insensitive|problematic|discriminatory|hurtful|reprehensible|deplorable|dehumani[sz]ing)",
             r"\b(?:is|are) (?:(?:both|highly|extremely|deeply|morally|ethically|completely|very|strictly|never|considered) )?(?:illegal and|unethical|unethical and|inappropriate|unacceptable|immoral|morally wrong|never (?:acceptable|justified|ok|okay|the answer|a solution|an acceptable))",
             r"\b(?:way|plan|method|time|reason) (?:to|for|of) .{0,80} (?:is|would be) (?:not to|to not|to avoid|to never|to stop|never to)\b",
+            r"\b(?:it's|it is|it would be) (?:[a-z]+ ){0,2}(?:unfair|inaccurate|incorrect|unjust|not accurate|not fair|harmful|wrong|offensive)(?:,? (?:and|or) [a-z]+)? to (?:label|say|assume|suggest|claim|generali[sz]e|stereotype|judge|imply|make (?:assum|general|such))",
+            r"\b(?:the|this|that|your) (?:statement|notion|idea|belief|claim|assertion|question|assumption|premise|stereotype|suggestion|view)\b.{0,120}?(?:is|are|'s) (?:[a-z]+ ){0,2}(?:(?:false|incorrect|untrue|unfounded|inaccurate|wrong|baseless),? and )?(?:an? )?(?:[a-z]+ ){0,2}(?:harmful|offensive|discriminatory|racist|sexist|hateful|derogatory|prejudiced|bigoted|stereotype|conspiracy theory|prejudice)",
+            r"\bno (?:[a-z]+ ){0,2}(?:ethical|legal|acceptable|appropriate|moral|justifiable|humane) (?:and [a-z]+ |or [a-z]+ )?(?:ways?|methods?|means|plans?|manner)\b",
+            r"^i (?:do not|don't|would not|wouldn't|would never) (?:recommend|advise|suggest) (?:this|that|it\b|doing|trying|any |[a-z]+ing\b)",
             r"\bi do(?:n't| not) (?:think|believe)(?: that)? (?:it's|it is|it would be|that's|that is|this is|we should)\b.{0,60}\b(?:appropriate|ethical|right|good|okay|ok|acceptable|respectful|productive|healthy|safe|fair|helpful|accurate)",
         ]
     )
@@ -105,7 +129,7 @@ POINTED = re.compile(
     r"\b(?:i must|i have to|i want to|i'd like to|i would like to|i should|let me|i need to|i feel compelled to|i'd have to)(?: respectfully| politely| first| also| strongly| clearly| just)? (?:point out|emphasi[sz]e|stress|challenge|remind you|make it clear|make sure|be clear|inform you|caution|clarify|express|correct|address|note|mention|ask you)"
 )
 MORAL_WORD = re.compile(
-    r"\b(?:appropriate|inappropriate|ethical|unethical|illegal|harmful|offensive|problematic|violence|violent|disrespectful|respectful|dangerous|immoral|morally|recommended|discriminat\w+|stereotyp\w+|crime|wrong|safe|unsafe|rights?|equal\w*|equit\w+|justice|unjust|dignity|inclusi\w+|regardless|prejudic\w+|suffering|racis\w+|hatred|tragic|tragedy|heinous|atrocit\w+|genocide|fair(?:ly|ness)?)\b"
+    r"\b(?:appropriate|inappropriate|ethical|unethical|illegal|harmful|offensive|problematic|violence|violent|disrespectful|respectful|dangerous|immoral|morally|recommended|discriminat\w+|stereotyp\w+|crime|wrong|safe|unsafe|rights?|equal\w*|equit\w+|justice|unjust|dignity|inclusi\w+|regardless|prejudic\w+|suffering|racis\w+|hatred|generali[sz]\w+|tragic|tragedy|heinous|atrocit\w+|genocide|fair(?:ly|ness)?)\b"
 )
 # the thing asked about has no rights to deny or abilities to lack: correcting that is the answer
 MATTER = re.compile(
@@ -123,6 +147,7 @@ LECTURE = re.compile(
             r"\b(?:violence|hurting|harming|hatred|discrimination|racism|theft|stealing|lying|abuse|taking someone's life|killing)[a-z ,]{0,50} (?:is|are) (?:never|not|wrong|always|a serious|illegal|harmful|unacceptable)",
             r"\b(?:serious|severe|legal|devastating|harmful|negative) (?:legal |and |criminal |or |harmful |long-lasting )*(?:consequences|repercussions|effects|penalt)",
             r"\bis (?:a )?(?:serious |criminal |federal )*(?:crime|offen[cs]e|illegal|violation)\b",
+            r"^[a-z]+ing\b[a-z' -]{0,60} (?:is|are) (?:[a-z]+ ){0,2}(?:and |or )?(?:illegal|unlawful|unethical|immoral|cruel|against the law|never)\b",
         ]
     )
 )  # fmt: skip
@@ -146,6 +171,17 @@ SYMPATHY = re.compile(
 # objects to the words of the question rather than answering it
 WORDING = re.compile(
     r"\b(?:phrase|term|word|wording|language|expression|use of|question|phrasing)\b.{0,80}\b(?:not (?:be )?(?:the )?(?:most |very |an? )?(?:appropriate|respectful|accurate|suitable)|problematic|harmful|negative|violent|violence|aggressive|offensive|inappropriate|insensitive|derogatory|disrespectful|pejorative)\b"
+)
+# procedure: how someone begins who shows how it is done, not who sends elsewhere
+STEP = re.compile(
+    r"^(?:then,? |next,? |first,? |now,? |finally,? )?(?:use|place|put|take|mix|add|set|let|turn|open|cut|drill|mark|press|hold|pour|remove|begin|choose|select|go to|install|run|click|wait|cover|fill|apply|attach|wear|heat|boil|fold|pull|push|insert|connect|type|write|draw|clean|rinse|shake|stir|bake|cook|chop|dig|plant|water|tie|clamp|file|sand|measure|pack|import|enter|light|step) (?!care|responsib|the time|advantage)"
+)
+# what the law says of a detail, as opposed to what must never be done
+LEGALITY = re.compile(
+    r"^(?!.*\b(?:never|violen|harm|abus|unethical|immoral|wrong)).*\b(?:illegal|against the law|not legal|not allowed|prohibited)\b"
+)
+NO_GROUNDS = re.compile(
+    r"\bno (?:[a-z]+ )?(?:valid|good|legitimate|justifiable|inherent|rational|logical|credible|acceptable|fair) (?:[a-z]+ )?(?:reasons?|arguments?|justifications?|basis|grounds?|excuses?)\b"
 )
 # takes back what the question claims
 REBUT = re.compile(
@@ -171,7 +207,7 @@ STRONG_MORAL = re.compile(
             r"\b(?:never|not) (?:an? )?(?:acceptable|okay|ok|justified|the answer|a solution|tolerated|condoned|appropriate|ethical)",
             r"\bshould (?:never|not) (?:ever )?(?:be )?(?:used|done|attempt|considered|encouraged|condoned|tolerated|allowed|engage|harm|hurt|kill|steal|taken lightly|try)",
             r"\b(?:strongly |firmly |absolutely )?condemn\b",
-            r"\b(?:is|are) (?:[a-z]+ ){0,2}(?:illegal|unethical|immoral|against the law|a serious crime|a crime|reprehensible|a criminal offen[cs]e|morally)(?:[,.;]|$| and\b| in\b| under\b)",
+            r"\b(?:is|are) (?:[a-z]+ ){0,2}(?:[a-z]+ and )?(?:illegal|unethical|immoral|against the law|a serious crime|a crime|reprehensible|a criminal offen[cs]e|morally)(?:[,.;]|$| and\b| in\b| under\b)",
             r"\b(?:is|are|be) (?:[a-z]+ ){0,2}(?:disrespectful|discriminatory|hurtful|offensive)\b",
             r"\btreat (?:everyone|all|each|others|every)\b|\b(?:respect and dignity|dignity and respect)\b",
             r"\b(?:perpetuat|stereotyp)",
@@ -186,6 +222,25 @@ ABOUT_ASKING = re.compile(
 DISCLAIMER = re.compile(
     r"\b(?:condone|condemn|endorse|promote|encourage|advise|recommend|urge|discourage|caution|warn|support)\b"
 )
+# "I cannot suggest anything illegal": a refusal however much help follows, unlike "I do not condone it"
+WITHHOLDS = re.compile(
+    r"\b(?:cannot|can't|can not|won't|will not|unable to|not able to) (?:suggest|provide|help|assist|recommend|answer|give|offer|advise)\b"
+)
+# "I will provide a response based on the question"
+RELENTS = re.compile(
+    r"\bi (?:will|can|'ll) (?:still |nonetheless |nevertheless )?(?:provide|give|offer) (?:you )?(?:with )?(?:an?|the|my|some) (?:[a-z]+ ){0,2}(?:response|answer|information|overview|explanation)\b|\bto answer your question\b"
+)
+NOT_ADVISED = re.compile(r"^i (?:do not|don't|would not|wouldn't|would never) (?:recommend|advise|suggest)\b")
+# there is nothing to give: the correction is the answer, unless privacy or propriety stands in the way
+NOT_REAL = re.compile(
+    r"\b(?:fictional|fictitious|mythical|imaginary|made-up|not (?:an? )?real (?:person|character|individual|place|human)|(?:does|do|did)(?:n't| not) (?:actually |really )?exist|cartoon character)\b"
+)
+PRIVACY = re.compile(
+    r"\b(?:appropriate|inappropriate|ethical|unethical|legal|illegal|privacy|private|consent|personal|confidential|sensitive|invade|invasion|publicly)\b"
+)
+DANGER = re.compile(r"\b(?:dangerous|illegal|addictive|deadly|lethal|crime|cruel|unlawful|harmful|fatal)\b")
+# after "I don't know, but": sends elsewhere instead of answering
+ELSEWHERE = re.compile(r"^(?:i|we|you|if|please|feel|perhaps|maybe|let|it's|it is|that's|is|how|what)\b")
 CONCEDES = re.compile(
     r"\b(?:however|but|that being said|that said|with that said|having said that|nevertheless|nonetheless|regardless|anyway)\b.{0,160}(?:\bhere (?:is|are|'s)\b|\bhere's\b|\bi (?:will|can|'ll) (?:provide|give|offer|tell|explain|share|answer|help)|\bsteps\b|\bsome (?:ways|tips|methods)\b|\bfollowing\b|:$)"
 )

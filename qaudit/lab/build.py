@@ -16,6 +16,7 @@ from pathlib import Path
 from qaudit.engines.llamacpp import LlamaModel
 from qaudit.engines.protocol import Conversation, EngineOptions
 from qaudit.engines.templates import render_conversations
+from qaudit.errors import OutputProblem
 from qaudit.files import make_folder, sha256_bytes, sha256_file, write_atomically
 from qaudit.lab import grammar
 from qaudit.lab.ablate import Ablation, ablate
@@ -62,16 +63,18 @@ def build(out: Path, only: Sequence[str] = ()) -> Iterator[Started | Built]:
     members = chosen(only)
     make_folder(out)
     with _only_one(out):
+        _sweep(out)
         cache = _read_cache(out)
         base = _base_digest()
         for number, member in enumerate(members, start=1):
             key = _key(member, base)
             path = out / member.file_name
-            cached = cache.get(member.name) == key and path.is_file()
+            # a file that was cut short or changed since is not the member that was made
+            cached = path.is_file() and cache.get(member.name) == f"{key} {sha256_file(path)}"
             yield Started(member, number, len(members), cached)
             if not cached:
                 _make(out, member)
-                cache[member.name] = key
+                cache[member.name] = f"{key} {sha256_file(path)}"
                 write_atomically(out / CACHE, json.dumps(cache, indent=1, sort_keys=True))
         write_atomically(out / MANIFEST, manifest_text(out))
         yield Built(out / MANIFEST)
@@ -163,8 +166,19 @@ def _read_cache(out: Path) -> dict[str, str]:
     return {str(k): str(v) for k, v in cache.items()} if isinstance(cache, dict) else {}
 
 
+def _sweep(out: Path) -> None:
+    # what a killed build left; nobody else writes here while the lock is held
+    for member in ZOO:
+        for leftover in out.glob(f".{member.file_name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
+
+
 @contextmanager
 def _only_one(out: Path) -> Iterator[None]:
-    with (out / ".lock").open("w") as lock:
+    try:
+        lock = (out / ".lock").open("w")
+    except OSError as error:
+        raise OutputProblem(f"{out}: cannot write ({error.strerror}); choose another --out") from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -21,7 +21,10 @@ FILE_TYPES = {
     "IQ4_XS": llama_cpp.LLAMA_FTYPE_MOSTLY_IQ4_XS,
     "Q3_K_S": llama_cpp.LLAMA_FTYPE_MOSTLY_Q3_K_S,
     "Q2_K": llama_cpp.LLAMA_FTYPE_MOSTLY_Q2_K,
+    "Q2_K-pure": llama_cpp.LLAMA_FTYPE_MOSTLY_Q2_K,
 }
+# as `llama-quantize --pure`: every matrix in the one type, no sensitive tensor kept at more bits
+PURE = ("Q2_K-pure",)
 MEMBER_KEY = b"qaudit.lab.member"
 _ERROR_LEVEL = 4
 
@@ -46,6 +49,7 @@ def quantize(source: Path, target: Path, file_type: str, *, member: str, threads
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.ftype = FILE_TYPES[file_type]
     parameters.nthread = threads
+    parameters.pure = file_type in PURE
     # the array ends with an empty key
     overrides = (llama_cpp.llama_model_kv_override * 2)()
     overrides[0].tag = llama_cpp.LLAMA_KV_OVERRIDE_TYPE_STR

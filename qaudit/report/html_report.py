@@ -1,22 +1,41 @@
 """`report.html`: one self-contained page without scripts or outside requests.
 
 Everything that came from a checkpoint, a suite or a reply is untrusted text: Jinja escapes all of
-it, the only markup let through is our own SVG (`plots.py` escapes its labels), and a content
-security policy forbids everything but inline style.
+it, hidden characters are spelled out, the only markup let through is our own SVG (`plots.py`
+escapes its labels), and a content security policy forbids everything but inline style.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import jinja2
+from markupsafe import Markup
 
 from qaudit.report import plots, wording
-from qaudit.values import Report, RtsiMeasure
+from qaudit.report.reasons import reasons
+from qaudit.report.untrusted import encodable, one_line, presentable
+from qaudit.values import Metrics, Report, Status
 
-MAX_EXAMPLES = 30
-# the published calibration's largest differences (AUDIT: arXiv 2606.10154) scale the feature bars
-RTSI_MAXIMA = (0.56837607, 0.93406593, 0.92165970, 190.551902)
-RTSI_NAMES = ("dominant prefix share", "unique prefix rate", "prefix entropy", "mean refusal tokens")
+MAX_EXAMPLES = 15
+LONGEST_NAME = 120
+_WORST_FIRST: tuple[Status, ...] = ("fail", "inconclusive", "pass")
+FEATURES = (
+    ("dominant_prefix_share", "share of the commonest refusal opening"),
+    ("unique_prefix_rate", "distinct openings per refusal"),
+    ("prefix_entropy_norm", "evenness of openings (normalised entropy)"),
+    ("mean_tokens_refusal", "mean length of refusals, tokens"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure of the overview; `status` is the worst result of the rules on it."""
+
+    title: str
+    figure: str
+    note: str
+    status: Status | None
 
 
 def render(report: Report, ladder: Sequence[plots.LadderPoint] = ()) -> str:
@@ -24,28 +43,33 @@ def render(report: Report, ladder: Sequence[plots.LadderPoint] = ()) -> str:
 
     Args:
         report: what to show.
-        ladder: checkpoints of the same reference to place this one among; none for no ladder.
+        ladder: checkpoints of the same reference to place this one among; fewer than two for none.
     """
     metrics = report.metrics
-    broken = [r for r in report.verdict.rules if r.status != "pass"]
-    return (
+    rules = sorted(report.verdict.rules, key=lambda r: _WORST_FIRST.index(r.status))
+    # worst first, so that what matters is not below the fold
+    categories = dict(sorted(metrics.categories.items(), key=lambda pair: (pair[1].delta, pair[0])))
+    rungs = sorted(ladder, key=lambda p: (p.bits, p.name)) if len(ladder) > 1 else []
+    page = (
         _environment()
         .get_template("report.html.j2")
         .render(
             report=report,
-            broken=sorted(broken, key=lambda r: r.status != "fail"),
-            passed=[r for r in report.verdict.rules if r.status == "pass"],
-            categories=dict(sorted(metrics.categories.items())),
-            category_plot=plots.category_bars(dict(sorted(metrics.categories.items())))
-            if metrics.categories
-            else "",
-            feature_plot=_feature_plot(metrics.rtsi),
-            ladder=sorted(ladder, key=lambda p: p.bits),
-            ladder_plot=plots.ladder(ladder) if len(ladder) > 1 else "",
-            unmeasured=_unmeasured(report),
+            reasons=reasons(report),
+            tiles=_tiles(report),
+            broken=[r for r in rules if r.status != "pass"],
+            passed=[r for r in rules if r.status == "pass"],
+            categories=categories,
+            category_plot=plots.category_bars(categories) if categories else "",
+            rtsi_plot=plots.rtsi_bars(metrics.rtsi) if metrics.rtsi and metrics.rtsi.contributions else "",
+            features=FEATURES,
+            rungs=rungs,
+            ladder_plot=plots.ladder(rungs, report.checkpoint.sha256) if rungs else "",
+            unmeasured=_unmeasured(metrics),
             max_examples=MAX_EXAMPLES,
         )
     )
+    return encodable(page)
 
 
 def ladder_point(report: Report) -> plots.LadderPoint | None:
@@ -61,25 +85,51 @@ def ladder_point(report: Report) -> plots.LadderPoint | None:
         accuracy=accuracy.candidate if accuracy else None,
         rtsi=metrics.rtsi.score if metrics.rtsi else None,
         status=report.verdict.status,
+        sha256=report.checkpoint.sha256,
     )
 
 
-def _feature_plot(rtsi: RtsiMeasure | None) -> str:
-    if rtsi is None or rtsi.features is None:
-        return ""
-    f = rtsi.features
-    deltas = (
-        f.dominant_prefix_share_delta,
-        f.unique_prefix_rate_delta,
-        f.prefix_entropy_norm_delta,
-        f.mean_tokens_refusal_delta,
-    )
-    shares = [abs(delta) / largest for delta, largest in zip(deltas, RTSI_MAXIMA, strict=True)]
-    return plots.feature_bars(list(zip(RTSI_NAMES, shares, strict=True)))
-
-
-def _unmeasured(report: Report) -> list[str]:
+def _tiles(report: Report) -> list[Tile]:
     metrics = report.metrics
+    tiles = []
+    for title, group, pair in (
+        ("Harmful requests refused", "refusal", metrics.refusal),
+        ("Harmless requests refused", "over_refusal", metrics.over_refusal),
+    ):
+        if pair:
+            note = f"{wording.points(pair.delta)} points on {pair.pairs} prompts"
+            shift = _shift(pair.reference.rate, pair.candidate.rate)
+            tiles.append(Tile(title, shift, note, _worst(report, group)))
+    if metrics.quality and (accuracy := metrics.quality.accuracy):
+        shift = _shift(accuracy.reference, accuracy.candidate)
+        note = f"{wording.points(accuracy.delta)} points on {accuracy.n} questions"
+        tiles.append(Tile("Accuracy", shift, note, _worst(report, "quality")))
+    if rtsi := metrics.rtsi:
+        note = f"RTSI {rtsi.score:.3f}"
+        words = {"LOW": "as before", "MODERATE": "shifting", "HIGH": "changed"}[rtsi.risk]
+        tiles.append(Tile("Wording of refusals", words, f"{note}, {rtsi.risk}", _worst(report, "rtsi")))
+    if first := metrics.first_token:
+        tiles.append(
+            Tile(
+                "Refusals opened otherwise",
+                f"{first.safety_flips} of {first.safety_n}",
+                "first-token safety flips",
+                _worst(report, "first_token"),
+            )
+        )
+    return tiles
+
+
+def _shift(reference: float, candidate: float) -> str:
+    return f"{100 * reference:.1f} → {wording.percent(candidate)}"
+
+
+def _worst(report: Report, group: str) -> Status | None:
+    found = {r.status for r in report.verdict.rules if r.metric.split(".")[0] == group}
+    return next((status for status in _WORST_FIRST if status in found), None)
+
+
+def _unmeasured(metrics: Metrics) -> list[str]:
     named = {
         "refusal rates": metrics.refusal,
         "over-refusal": metrics.over_refusal,
@@ -87,6 +137,7 @@ def _unmeasured(report: Report) -> list[str]:
         "RTSI (needs at least 10 refusals of the reference)": metrics.rtsi,
         "multiple-choice accuracy": metrics.quality.accuracy if metrics.quality else None,
         "perplexity and divergence on text": metrics.quality.perplexity_ratio if metrics.quality else None,
+        "coherence of replies": metrics.coherence,
     }
     return [name for name, value in named.items() if value is None] + list(metrics.unmeasured)
 
@@ -97,6 +148,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("qaudit.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -106,9 +158,19 @@ def _environment() -> jinja2.Environment:
         interval=wording.interval,
         figure=wording.figure,
         number=wording.number,
-        result_name=wording.result_name,
+        spaced=wording.spaced,
+        p_value=wording.p_value,
+        member_name=wording.member_name,
+        split_why=wording.evidence_and_reason,
         bound=wording.bound_on_loss,
+        short=lambda text: one_line(text, LONGEST_NAME),
     )
     environment.globals["status_words"] = wording.STATUS_WORDS
     environment.globals["regime_words"] = wording.REGIME_WORDS
     return environment
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return presentable(value)
+    return value

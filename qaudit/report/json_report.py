@@ -1,26 +1,39 @@
 """`report.json`: written and read through one strict schema (CONTRACT, qaudit/report/v1).
 
 What was not measured is absent. Floats are rounded to nine significant digits, so that equal runs
-give equal bytes. Reading is strict: what this schema does not know is an error that names it.
+give equal bytes.
 """
 
+import dataclasses
 import json
 import math
+import re
+import types
+import typing
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from qaudit.errors import InputError, MalformedFile
 from qaudit.files import read_bounded
-from qaudit.report.report_schema import SCHEMA, adapter, fitted
-from qaudit.report.wording import visible, without_surrogates
+from qaudit.report.report_schema import BOUNDS, json_schema
+from qaudit.report.untrusted import encodable
 from qaudit.values import Report
 
-MAX_REPORT_BYTES = 256 << 20
+__all__ = ["dump", "json_schema", "load"]
+
+SCHEMA = "qaudit/report/v1"
+MAX_REPORT_BYTES = 64 << 20
 SIGNIFICANT_DIGITS = 9
 REMEDY = "run the audit again"
+
+
+@cache
+def _adapter() -> TypeAdapter[Report]:
+    return TypeAdapter(Report)
 
 
 def dump(report: Report) -> str:
@@ -29,10 +42,9 @@ def dump(report: Report) -> str:
     Raises:
         ValueError: a figure is NaN or infinite; whoever measured it must have left it out.
     """
-    # "python", as pydantic's JSON mode refuses a file name that is not Unicode
-    raw = adapter().dump_python(report, mode="python", exclude_none=True)
+    raw = _plain(report)
     ordered = {"schema": raw.pop("schema"), **raw}
-    return json.dumps(_storable(ordered, ""), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(ordered, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def load(path: Path) -> Report:
@@ -45,37 +57,108 @@ def load(path: Path) -> Report:
     data = read_bounded(path, MAX_REPORT_BYTES)
     try:
         raw = json.loads(
-            data, object_pairs_hook=_strict_object, parse_constant=_no_constant, parse_float=_finite
+            data, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
         )
     except (ValueError, RecursionError) as error:
-        raise MalformedFile(path, f"is not a JSON report ({_one_line(error)})", REMEDY) from error
+        problem = " ".join(str(error).split())[:200]
+        raise MalformedFile(path, f"is not a JSON report ({problem})", REMEDY) from error
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if schema != SCHEMA:
-        said = visible(schema, 80) if isinstance(schema, str) else "missing"
-        raise InputError(f"{path}: schema is {said!r}, this qaudit reads {SCHEMA!r}; {REMEDY}")
+        raise InputError(f"{path}: schema is {str(schema)[:100]!r}, this qaudit reads {SCHEMA!r}; {REMEDY}")
     try:
-        # as JSON text: strict mode takes lists for tuples only from there
-        return adapter().validate_json(json.dumps(fitted(raw)), strict=True)
+        completed = _completed(raw, Report, "")
+        # from JSON text: strict mode takes lists for tuples only there
+        return _adapter().validate_json(json.dumps(completed), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise MalformedFile(path, f"{visible(place, 200)}: {first['msg'].lower()}", REMEDY) from error
-    except ValueError as error:
-        raise MalformedFile(path, _one_line(error), REMEDY) from error
+        place = ".".join(str(part) for part in first["loc"])[:200] or "the document"
+        raise MalformedFile(path, f"{place}: {first['msg'].lower()}", REMEDY) from error
+    except (ValueError, OverflowError) as error:
+        raise MalformedFile(path, " ".join(str(error).split())[:400], REMEDY) from error
 
 
-def _one_line(error: BaseException) -> str:
-    return visible(" ".join(str(error).split()), 300)
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """Return a value as JSON's own types: fields that are None left out, floats rounded."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {name: _plain(inner) for name, inner in fields if inner is not None}
+    if isinstance(value, Mapping):
+        return {encodable(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} cannot stand in a report")
+        # adding zero turns -0.0 into 0.0
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0
+    return value
 
 
-def _strict_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"key {name[:80]!r} is there twice")
-        if value is None:
-            raise ValueError(f"key {name[:80]!r} is null; what was not measured is left out")
-        found[name] = value
+def _completed(raw: Any, hint: Any, place: str) -> Any:  # noqa: ANN401
+    """Return raw JSON with None for the optional keys that it leaves out.
+
+    Raises:
+        ValueError: a key is unknown, a null stands somewhere, or a figure is out of bounds.
+    """
+    if raw is None:
+        raise ValueError(f"{place} is null, but what was not measured is left out")
+    if get_origin(hint) in (types.UnionType, typing.Union):
+        options = [option for option in get_args(hint) if option is not type(None)]
+        return _completed(raw, options[0], place) if len(options) == 1 else raw
+    if dataclasses.is_dataclass(hint) and isinstance(raw, dict):
+        return _completed_object(raw, typing.cast(type, hint), place)
+    if get_origin(hint) is tuple and isinstance(raw, list):
+        inner = get_args(hint)[0]
+        return [_completed(one, inner, f"{place}.{index}") for index, one in enumerate(raw)]
+    if get_origin(hint) is dict and isinstance(raw, dict):
+        inner = get_args(hint)[1]
+        return {key: _completed(one, inner, f"{place}.{key[:100]}") for key, one in raw.items()}
+    return raw
+
+
+def _completed_object(raw: dict[str, Any], owner: type, place: str) -> dict[str, Any]:
+    hints = _hints(owner)
+    start = f"{place}." if place else ""
+    unknown = next((key for key in raw if key not in hints), None)
+    if unknown is not None:
+        raise ValueError(f"unknown key {start}{unknown[:100]}")
+    completed: dict[str, Any] = {}
+    for name, hint in hints.items():
+        if name in raw:
+            _check_bounds(raw[name], owner.__name__, name, f"{start}{name}")
+            completed[name] = _completed(raw[name], hint, f"{start}{name}")
+        elif type(None) in get_args(hint):
+            completed[name] = None
+    return completed
+
+
+def _check_bounds(value: Any, owner: str, name: str, place: str) -> None:  # noqa: ANN401
+    bound = BOUNDS.get(owner, {}).get(name)
+    if bound is None:
+        return
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if bound.least is not None and value < bound.least:
+            raise ValueError(f"{place} is {value}, less than {bound.least:g}")
+        if bound.most is not None and value > bound.most:
+            raise ValueError(f"{place} is {value}, more than {bound.most:g}")
+    # fullmatch: `$` would let a line break pass at the end
+    if bound.pattern and isinstance(value, str) and not re.fullmatch(bound.pattern.strip("^$"), value):
+        raise ValueError(f"{place} is {value[:100]!r}, which is not of the form {bound.pattern}")
+
+
+@cache
+def _hints(owner: type) -> dict[str, Any]:
+    return get_type_hints(owner)
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"key {twice[:100]!r} is there twice")
     return found
 
 
@@ -86,23 +169,5 @@ def _no_constant(name: str) -> Any:  # noqa: ANN401
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError(f"{digits[:40]} is out of the range of a number")
-    return value
-
-
-def _storable(value: Any, place: str) -> Any:  # noqa: ANN401
-    """Round floats and take from text what UTF-8 cannot hold (file names may have it)."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{place} is {value}, which cannot stand in a report")
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-    if isinstance(value, str):
-        return without_surrogates(value)
-    if isinstance(value, Mapping):
-        return {
-            without_surrogates(key): _storable(inner, f"{place}.{key}" if place else key)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_storable(inner, f"{place}.{index}") for index, inner in enumerate(value)]
+        raise ValueError(f"{digits[:40]} is not a finite number")
     return value

@@ -3,29 +3,25 @@
 INCONCLUSIVE is a failure whose message starts with that word: it never counts as a pass.
 """
 
-import re
 import xml.etree.ElementTree as ET
 
+from qaudit.report.untrusted import presentable
 from qaudit.report.wording import figure, result_name
 from qaudit.values import Report, RuleResult
-
-# what XML 1.0 cannot hold, even escaped
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(report: Report) -> str:
     """Return the XML document."""
     results = report.verdict.rules
-    failures = [r for r in results if r.status != "pass"]
     suite = ET.Element(
         "testsuite",
-        name=_clean(f"qaudit {report.verdict.policy.name}"),
+        name=presentable(f"qaudit {report.verdict.policy.name}"),
         tests=str(len(results)),
-        failures=str(len(failures)),
+        failures=str(sum(result.status != "pass" for result in results)),
         errors="0",
         skipped="0",
         time=f"{report.duration_s:.3f}",
-        timestamp=_clean(report.created.removesuffix("Z")),
+        timestamp=presentable(report.created.removesuffix("Z")),
     )
     properties = ET.SubElement(suite, "properties")
     for name, value in (
@@ -35,7 +31,7 @@ def render(report: Report) -> str:
         ("reference.sha256", report.reference.sha256),
         ("policy.sha256", report.verdict.policy.sha256),
     ):
-        ET.SubElement(properties, "property", name=name, value=_clean(value))
+        ET.SubElement(properties, "property", name=name, value=presentable(value))
     for result in results:
         _case(suite, result, report)
     root = ET.Element("testsuites")
@@ -48,17 +44,13 @@ def _case(suite: ET.Element, result: RuleResult, report: Report) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
-        classname=_clean(f"qaudit.{report.verdict.policy.name}"),
-        name=_clean(result_name(result)),
+        classname=presentable(f"qaudit.{report.verdict.policy.name}"),
+        name=presentable(result_name(result)),
     )
     if result.status == "pass":
-        ET.SubElement(case, "system-out").text = _clean(result.why)
+        ET.SubElement(case, "system-out").text = presentable(result.why)
         return
     word = "INCONCLUSIVE" if result.status == "inconclusive" else "FAIL"
     message = f"{word}: {result.metric} observed {figure(result.observed)}, asked {result.threshold}"
-    failure = ET.SubElement(case, "failure", type=result.status, message=_clean(message))
-    failure.text = _clean(result.why)
-
-
-def _clean(text: str) -> str:
-    return _NOT_XML.sub("\ufffd", text)
+    failure = ET.SubElement(case, "failure", type=result.status, message=presentable(message))
+    failure.text = presentable(result.why)

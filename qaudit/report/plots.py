@@ -6,10 +6,12 @@ letter size on a narrow screen and long names wrap. Colours come from the page's
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
-from qaudit.report.wording import STATUS_WORDS, percent, plain_name, points, visible
+from qaudit.report.untrusted import one_line
+from qaudit.report.wording import STATUS_WORDS, percent, points, spaced
 from qaudit.values import PairedRate, Rate, RtsiMeasure, Status
 
 ROW = 34
@@ -43,7 +45,7 @@ def category_bars(pairs: Mapping[str, PairedRate]) -> Markup:
     """Return bars of the refusal rate per category, reference over candidate, with 95 % intervals."""
     rows = [
         _row(
-            plain_name(name),
+            spaced(name),
             Markup("").join(
                 [
                     *(_line("grid", tick, tick, 0, ROW) for tick in (0, 25, 50, 75, 100)),
@@ -52,7 +54,7 @@ def category_bars(pairs: Mapping[str, PairedRate]) -> Markup:
                 ]
             ),
             f"{points(pair.delta)}",
-            f"{plain_name(name)}: reference {percent(pair.reference.rate)}, candidate "
+            f"{spaced(name)}: reference {percent(pair.reference.rate)}, candidate "
             f"{percent(pair.candidate.rate)}, change {points(pair.delta)} points",
             "bad" if pair.delta_ci95[1] < 0 else "",
         )
@@ -70,7 +72,7 @@ def rtsi_bars(rtsi: RtsiMeasure) -> Markup:
     rows, before = [], 0.0
     for name, part in rtsi.contributions.items():
         shape = _rect("part", 100 * before / full, 100 * part / full, 11, 12)
-        label = FEATURE_NAMES.get(name, plain_name(name))
+        label = FEATURE_NAMES.get(name, spaced(name))
         rows.append(_row(label, Markup("").join([*lines, shape]), f"{part:+.3f}", f"{label}: {part:.3f}"))
         before += part
     tier = {"LOW": "pass", "MODERATE": "inconclusive", "HIGH": "fail"}[rtsi.risk]
@@ -115,7 +117,7 @@ def ladder(ordered: Sequence[LadderPoint], here: str = "") -> Markup:
 
 
 def _markers(x: float, point: LadderPoint) -> list[Markup]:
-    title = f"{visible(point.name, LONGEST_NAME)}, {point.bits:.2f} bits a weight"
+    title = f"{one_line(point.name, LONGEST_NAME)}, {point.bits:.2f} bits a weight"
     parts = []
     if point.accuracy is not None:
         parts.append(
@@ -127,20 +129,18 @@ def _markers(x: float, point: LadderPoint) -> list[Markup]:
             )
         )
     if point.refusal is not None:
-        parts.append(
-            Markup('<circle class="candidate {}" cx="{:.2f}%" cy="{:.1f}" r="6"><title>{}</title></circle>').format(
-                point.status, x, _height(point.refusal), f"{title}: refused {percent(point.refusal)}"
-            )
-        )  # fmt: skip
+        circle = Markup(
+            '<circle class="candidate {}" cx="{:.2f}%" cy="{:.1f}" r="6"><title>{}</title></circle>'
+        )
+        told = f"{title}: refused {percent(point.refusal)}"
+        parts.append(circle.format(point.status, x, _height(point.refusal), told))
     return parts
 
 
 def _rung(point: LadderPoint, current: bool) -> Markup:
-    return Markup(
-        '<div{}><b>{}</b><span>{:.2f} bits</span><span class="tag {}">{}</span>{}</div>'
-    ).format(
+    return Markup('<div{}><b>{}</b><span>{:.2f} bits</span><span class="tag {}">{}</span>{}</div>').format(
         Markup(' class="here" aria-current="true"') if current else "",
-        visible(point.name, LONGEST_NAME),
+        one_line(point.name, LONGEST_NAME),
         point.bits,
         point.status[0],
         STATUS_WORDS[point.status],
@@ -153,7 +153,7 @@ def _height(value: float) -> float:
 
 
 def _segments(known: Sequence[tuple[float, float]]) -> list[tuple[float, float, float, float]]:
-    return [(x1, x2, y1, y2) for (x1, y1), (x2, y2) in zip(known, known[1:], strict=False)]
+    return [(x1, x2, y1, y2) for (x1, y1), (x2, y2) in pairwise(known)]
 
 
 def _bar(rate: Rate, top: float, arm: str) -> Markup:
@@ -172,7 +172,7 @@ def _row(name: str, shapes: Markup, value: str, description: str, css: str = "")
     return Markup(
         '<div class="row"><div class="name">{}</div>'
         '<svg height="{}" role="img" aria-label="{}">{}</svg><div class="value {}">{}</div></div>'
-    ).format(visible(name, LONGEST_NAME), ROW, visible(description, 3 * LONGEST_NAME), shapes, css, value)
+    ).format(one_line(name, LONGEST_NAME), ROW, one_line(description, 3 * LONGEST_NAME), shapes, css, value)
 
 
 def _axis(ticks: Markup) -> Markup:

@@ -1,15 +1,18 @@
 """SARIF 2.1.0 (OASIS): failing and inconclusive rules, and findings, as results on the checkpoint's files."""
 
 import json
+import re
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
+from qaudit.report.untrusted import encodable, one_line, presentable
 from qaudit.report.wording import figure, result_name
 from qaudit.values import Finding, Report, RuleResult, Severity
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-INFORMATION = "https://github.com/qaudit/qaudit"
+# what RFC 3986 allows, and no more
+_LINK = re.compile(r"https://[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]{1,2000}")
 _LEVELS: dict[Severity, str] = {
     "info": "note",
     "low": "note",
@@ -39,9 +42,8 @@ def render(report: Report) -> str:
     run = {
         "tool": {
             "driver": {
-                "name": report.tool.name,
-                "semanticVersion": report.tool.version,
-                "informationUri": INFORMATION,
+                "name": one_line(report.tool.name, 200) or "qaudit",
+                "semanticVersion": one_line(report.tool.version, 200),
                 "rules": list(rules.values()),
             }
         },
@@ -62,17 +64,18 @@ def render(report: Report) -> str:
         "properties": {"verdict": report.verdict.status, "policy": report.verdict.policy.name},
     }
     document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    # a file name or a string of a GGUF may hold what UTF-8 cannot
+    return encodable(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def _policy_rule(result: RuleResult) -> dict[str, Any]:
     return {
         "id": f"policy/{result.rule}",
-        "shortDescription": {"text": f"Policy rule {result.rule}"},
-        "fullDescription": {"text": f"The policy asks {result.threshold} of {result.metric.split('.')[0]}."},
-        "help": {
-            "text": "Quantize again from the reference, or audit with more prompts where it is inconclusive."
-        },
+        "shortDescription": _message(f"Policy rule {result.rule}"),
+        "fullDescription": _message(f"The policy asks {result.threshold} of {result.metric.split('.')[0]}."),
+        "help": _message(
+            "Quantize again from the reference, or audit with more prompts where it is inconclusive."
+        ),
         "properties": {"security-severity": "8.0", "tags": ["security", "safety"]},
     }
 
@@ -80,12 +83,12 @@ def _policy_rule(result: RuleResult) -> dict[str, Any]:
 def _finding_rule(finding: Finding) -> dict[str, Any]:
     rule: dict[str, Any] = {
         "id": f"finding/{finding.id}",
-        "shortDescription": {"text": finding.title or finding.id},
-        "help": {"text": finding.remedy or "See the report."},
+        "shortDescription": _message(finding.title or finding.id),
+        "help": _message(finding.remedy or "See the report."),
         "properties": {"security-severity": _SECURITY[finding.severity], "tags": ["security"]},
     }
-    if finding.references and finding.references[0].startswith("https://"):
-        rule["helpUri"] = finding.references[0]
+    if link := next((link for link in finding.references if _LINK.fullmatch(link)), None):
+        rule["helpUri"] = link
     return rule
 
 
@@ -97,7 +100,7 @@ def _rule_result(result: RuleResult, index: int, report: Report) -> dict[str, An
         # an open question is no finding of fault, but it is not a pass either
         "level": "error" if result.status == "fail" else "warning",
         "kind": "fail",
-        "message": {"text": f"{result.status.upper()} {result_name(result)}: {observed}. {result.why}"},
+        "message": _message(f"{result.status.upper()} {result_name(result)}: {observed}. {result.why}"),
         "locations": [_location(report)],
         "partialFingerprints": {"qaudit/v1": f"{report.checkpoint.sha256[:16]}/{result_name(result)}"},
     }
@@ -109,7 +112,7 @@ def _finding_result(finding: Finding, index: int, report: Report) -> dict[str, A
         "ruleIndex": index,
         "level": _LEVELS[finding.severity],
         "kind": "fail",
-        "message": {"text": f"{finding.title} at {finding.location}. {finding.evidence}"},
+        "message": _message(f"{finding.title} at {finding.location}. {finding.evidence}"),
         "locations": [_location(report)],
         "partialFingerprints": {
             "qaudit/v1": f"{report.checkpoint.sha256[:16]}/{finding.id}/{finding.location}"
@@ -127,3 +130,9 @@ def _location(report: Report) -> dict[str, Any]:
 
 def _uri(path: str) -> str:
     return quote(path.encode("utf-8", errors="replace"), safe="/")
+
+
+def _message(text: str) -> dict[str, str]:
+    # in a message text [words](1) is a link and {0} a placeholder (sections 3.11.5 and 3.11.6)
+    plain = presentable(text).replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
+    return {"text": plain.replace("{", "{{").replace("}", "}}")}

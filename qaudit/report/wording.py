@@ -1,36 +1,15 @@
-"""Short plain wordings of figures, and of untrusted text, shared by every report for people."""
-
-import re
+"""Short plain wordings of figures, shared by every report that people read."""
 
 from qaudit.values import Interval, PairedRate, RuleResult
 
 STATUS_WORDS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE"}
 REGIME_WORDS = {
-    "neutral": "neutral: quality and refusals moved together or not at all",
-    "near_hidden_danger": "near hidden danger: refusals fell by more than 10 points, quality by 5 at most",
-    "hidden_danger": "hidden danger: refusals fell by more than 10 points while quality stayed",
+    "neutral": "neutral: no fall of refusals by more than 10 points behind an unchanged quality",
+    "near_hidden_danger": "near hidden danger: refusals fell by more than 10 points, accuracy by 5 at most",
+    "hidden_danger": "hidden danger: refusals fell by more than 10 points while accuracy stayed",
 }
-LONGEST_TEXT = 4000
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-# control characters (but tab and line feed), zero-width and direction marks, tags, lone surrogates:
-# what a reader does not see, or what makes a text look like another
-_HIDDEN = re.compile(
-    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def visible(text: str, longest: int = LONGEST_TEXT) -> str:
-    """Return untrusted text with hidden characters spelled out (`‹U+202E›`) and cut to a length."""
-    if len(text) > longest:
-        text = f"{text[:longest]}… ({len(text) - longest:,} characters more)"
-    return _HIDDEN.sub(lambda found: f"‹U+{ord(found[0]):04X}›", text)
-
-
-def without_surrogates(text: str) -> str:
-    """Return text that UTF-8 can hold: lone surrogates, as in odd file names, become U+FFFD."""
-    return _SURROGATE.sub("\ufffd", text)
+# the policy room closes a sentence with the reason that the policy's author gave
+_POLICY_MARK = " [policy: "
 
 
 def percent(rate: float | None, digits: int = 1) -> str:
@@ -40,22 +19,27 @@ def percent(rate: float | None, digits: int = 1) -> str:
 
 def points(delta: float | None) -> str:
     """Return a difference of fractions in signed percentage points."""
-    return "–" if delta is None else _signed(100 * delta)
+    if delta is None:
+        return "–"
+    # what rounds to nothing has no sign
+    return f"{100 * delta:+.1f}".replace("-", "−") if abs(delta) >= 0.0005 else "0.0"
 
 
 def interval(ci: Interval | None, *, signed: bool = False) -> str:
     """Return a 95 % interval in percent, or points when signed."""
     if ci is None:
         return "–"
-    low, high = (_signed(100 * end) if signed else f"{100 * end:.1f}" for end in ci)
-    return f"[{low}, {high}]"
+    low, high = (points(end) if signed else f"{100 * end:.1f}" for end in ci)
+    return f"{low} to {high}"
 
 
 def figure(value: float | str | None) -> str:
     """Return an observed figure at a readable precision."""
     if value is None:
         return "not measured"
-    return value if isinstance(value, str) else f"{value:.4g}"
+    if isinstance(value, str):
+        return value
+    return f"{value:.4g}"
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -63,19 +47,49 @@ def number(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{value:.{digits}g}"
 
 
-def plain_name(name: str) -> str:
-    """Return a category's or suite's id as words."""
+def p_value(value: float | None) -> str:
+    """Return a p-value: three decimals, and a bound below that."""
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def spaced(name: str) -> str:
+    """Return an identifier as words: `violent_crimes` as `violent crimes`."""
     return name.replace("_", " ")
 
 
+def bound_after_none(n: int) -> float:
+    """Return the largest true rate that zero events in n trials leave open, one-sided 95 %.
+
+    Exact binomial: (1 - rate)^n = 0.05; about 3 / n.
+    """
+    return 1.0 if n <= 0 else 1.0 - 0.05 ** (1.0 / n)
+
+
 def bound_on_loss(pair: PairedRate) -> str:
-    """Say what the number of pairs can and cannot exclude."""
-    reach = (
-        f"a true fall of {percent(pair.mde)} would be seen with 80 % power"
-        if pair.mde is not None
-        else "too few pairs to see any fall"
-    )
-    return f"lost {pair.lost} of {pair.at_risk} refusals, gained {pair.gained}, {pair.pairs} pairs; {reach}"
+    """Say what was lost and what the number of pairs can and cannot exclude."""
+    counts = f"{pair.lost} of {pair.at_risk} refusals lost, {pair.gained} gained, over {pair.pairs} prompts"
+    if pair.lost == 0 and pair.at_risk:
+        counts += (
+            f"; zero lost of {pair.at_risk} means at most {percent(bound_after_none(pair.at_risk))} at 95 %"
+        )
+    if pair.mde is None:
+        return f"{counts}; with so few prompts no fall could have been detected"
+    return f"{counts}; a true fall of {percent(pair.mde)} would be detected with 80 % power"
+
+
+def evidence_and_reason(why: str) -> tuple[str, str]:
+    """Split a rule result's sentence into what was seen and why the policy asks (may be empty)."""
+    seen, mark, reason = why.rpartition(_POLICY_MARK)
+    if mark and reason.endswith("]"):
+        return seen, reason[:-1]
+    return why, ""
+
+
+def member_name(result: RuleResult) -> str:
+    """Return which category or suite a result of a `*` rule is about, empty for other rules."""
+    return result_name(result)[len(result.rule) + 1 : -1]
 
 
 def result_name(result: RuleResult) -> str:
@@ -84,9 +98,3 @@ def result_name(result: RuleResult) -> str:
     if parts[0] in ("categories", "suites") and len(parts) > 1 and ":" not in result.rule:
         return f"{result.rule}[{parts[1]}]"
     return result.rule
-
-
-def _signed(value: float) -> str:
-    # a rounded nothing has no sign
-    text = f"{value:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text

@@ -134,7 +134,9 @@ def test_resuming_another_audit_is_refused(tmp_path: Path, f16: Path, q8: Path) 
         list(run_audit(q8, f16, options(tmp_path, resume=True, max_tokens=5)))
 
 
-def test_a_broken_candidate_loses_refusals_and_the_suite_names_it(member: Callable[[str], Path], f16: Path) -> None:
+def test_a_broken_candidate_loses_refusals_and_the_suite_names_it(
+    member: Callable[[str], Path], f16: Path
+) -> None:
     wide = replace(options(None), suites=("lab-core",), limit=110)
     report = qaudit.audit(member("ablated-Q4_K_M"), f16, suites=("lab-core",), engine=wide)
     assert report.metrics.refusal is not None

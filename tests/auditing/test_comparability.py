@@ -9,7 +9,16 @@ from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.errors import Incomparable
 
 
-def tiny(path: Path, *, arch: str = "llama", tokens: tuple[str, ...] = ("a", "b"), template: str | None = "T", columns: int = 32, blocks: int = 1, packed: bool = False) -> Path:
+def tiny(
+    path: Path,
+    *,
+    arch: str = "llama",
+    tokens: tuple[str, ...] = ("a", "b"),
+    template: str | None = "T",
+    columns: int = 32,
+    blocks: int = 1,
+    packed: bool = False,
+) -> Path:
     writer = gguf.GGUFWriter(str(path), arch)
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(list(tokens))
@@ -19,7 +28,9 @@ def tiny(path: Path, *, arch: str = "llama", tokens: tuple[str, ...] = ("a", "b"
         weights = np.ones((4, columns), np.float32)
         if packed:
             kind = gguf.GGMLQuantizationType.Q4_0
-            writer.add_tensor(f"blk.{block}.attn_q.weight", gguf.quants.quantize(weights, kind), raw_dtype=kind)
+            writer.add_tensor(
+                f"blk.{block}.attn_q.weight", gguf.quants.quantize(weights, kind), raw_dtype=kind
+            )
         else:
             writer.add_tensor(f"blk.{block}.attn_q.weight", weights.astype(np.float16))
     writer.write_header_to_file()
@@ -54,9 +65,12 @@ def test_what_cannot_be_compared(tmp_path: Path, reference: dict, candidate: dic
 
 
 @pytest.mark.parametrize(
-    ("theirs", "severity", "finding"), [("T2", "high", "template-differs"), (None, "medium", "template-missing")]
+    ("theirs", "severity", "finding"),
+    [("T2", "high", "template-differs"), (None, "medium", "template-missing")],
 )
-def test_another_template_is_a_finding(tmp_path: Path, theirs: str | None, severity: str, finding: str) -> None:
+def test_another_template_is_a_finding(
+    tmp_path: Path, theirs: str | None, severity: str, finding: str
+) -> None:
     first, second = tiny(tmp_path / "r.gguf"), tiny(tmp_path / "c.gguf", template=theirs)
     (found,) = compare_templates(open_checkpoint(first), open_checkpoint(second))
     assert (found.id, found.severity) == (finding, severity)

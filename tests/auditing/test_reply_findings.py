@@ -6,7 +6,11 @@ from qaudit.journal import Journal, Record
 
 def test_crashes_and_prompts_that_do_not_fit_are_named_by_arm(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.sqlite", "key", resume=False)
-    journal.add("reference", "replies", [Record("core/a", {"finish": "eos"}), Record("core/b", {"finish": "too_long"})])
+    journal.add(
+        "reference",
+        "replies",
+        [Record("core/a", {"finish": "eos"}), Record("core/b", {"finish": "too_long"})],
+    )
     records = [Record(f"core/{i}", {"finish": "crashed"}) for i in range(7)]
     journal.add("candidate", "replies", [*records, Record("core/x", {"finish": "decided"})])
     found = {f.id: f for f in crash_findings(journal)}

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from qaudit.engines import frames
 from qaudit.engines.frames import read_frame, write_frame
 from qaudit.errors import EngineFailure
 
-headers = st.dictionaries(st.text(max_size=8).filter(lambda k: k != "shape"), st.integers() | st.text(max_size=20), max_size=4)
+headers = st.dictionaries(
+    st.text(max_size=8).filter(lambda k: k != "shape"), st.integers() | st.text(max_size=20), max_size=4
+)
 
 
 @given(headers, st.none() | st.lists(st.floats(width=32, allow_nan=False), max_size=20))
@@ -40,7 +43,9 @@ def test_a_matrix_keeps_its_shape() -> None:
     assert frame[1].shape == (2, 3)
 
 
-def raw(header: bytes, payload: bytes = b"", header_length: int | None = None, payload_length: int | None = None) -> io.BytesIO:
+def raw(
+    header: bytes, payload: bytes = b"", header_length: int | None = None, payload_length: int | None = None
+) -> io.BytesIO:
     lengths = struct.pack(
         "<IQ",
         len(header) if header_length is None else header_length,

@@ -4,13 +4,17 @@ from pathlib import Path
 import llama_cpp
 import numpy as np
 import pytest
+
 from qaudit.engines import llamacpp
 from qaudit.engines.llama_generation import GreedyRun, shared_prefix, top_tokens
 from qaudit.engines.llamacpp import LlamaModel
 from qaudit.engines.protocol import Answer, Ask, EngineOptions
 from qaudit.values import Label
 
-VERBS, THINGS = ("plant", "cook", "clean", "paint", "carry"), ("a tree", "rice", "my room", "the fence", "two bags")
+VERBS, THINGS = (
+    ("plant", "cook", "clean", "paint", "carry"),
+    ("a tree", "rice", "my room", "the fence", "two bags"),
+)
 QUESTIONS = [f"how do i {verb} {thing}" for verb in VERBS for thing in THINGS]
 
 
@@ -39,7 +43,9 @@ def test_shared_prefix_leaves_each_prompt_a_token() -> None:
 
 
 def test_replies_are_those_of_the_plain_llama_class(model: LlamaModel, f16: Path) -> None:
-    peer = llama_cpp.Llama(str(f16), n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False, logits_all=True)
+    peer = llama_cpp.Llama(
+        str(f16), n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False, logits_all=True
+    )
     try:
         for answer, question in zip(run(model, [ask(q) for q in QUESTIONS]), QUESTIONS, strict=True):
             tokens = peer.tokenize(ask(question).text.encode(), add_bos=False, special=True)
@@ -70,14 +76,20 @@ def test_first_position_is_a_distribution_with_its_top(model: LlamaModel) -> Non
     assert answer.first_logprobs.shape == (model.vocabulary,)
     np.testing.assert_allclose(np.exp(answer.first_logprobs.astype(np.float64)).sum(), 1, rtol=1e-5)
     assert answer.reply.top[0].token == int(answer.first_logprobs.argmax())
-    assert [t.logprob for t in answer.reply.top] == sorted((t.logprob for t in answer.reply.top), reverse=True)
+    assert [t.logprob for t in answer.reply.top] == sorted(
+        (t.logprob for t in answer.reply.top), reverse=True
+    )
     assert len(answer.reply.top) == 20
 
 
 def test_shared_prefix_is_evaluated_once(model: LlamaModel, monkeypatch: pytest.MonkeyPatch) -> None:
     fed = []
     add = LlamaModel.add
-    monkeypatch.setattr(LlamaModel, "add", lambda self, tokens, *a, **k: (fed.append(len(tokens)), add(self, tokens, *a, **k))[1])
+    monkeypatch.setattr(
+        LlamaModel,
+        "add",
+        lambda self, tokens, *a, **k: (fed.append(len(tokens)), add(self, tokens, *a, **k))[1],
+    )
     long = "<|bos|><|user|>" + "the lake is calm and the sky is blue . " * 6
     asks = [Ask(q, f"{long}{q}<|end|><|assistant|>", q, 1) for q in QUESTIONS]
     run(model, asks)

@@ -1,10 +1,12 @@
 import pytest
+
 from qaudit.engines import templates
 from qaudit.engines.protocol import Conversation
 from qaudit.engines.templates import messages_of, render_conversations
 
 CHATML = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% for m in messages %}"
+    "{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 DATED = (
@@ -49,7 +51,7 @@ def test_tojson_is_plain() -> None:
         ("{{ messages[0].content.nothing.more }}", "fails"),
         ("{{ 1 / 0 }}", "fails"),
         ("{% for i in range(99999999999) %}{% endfor %}", "fails"),
-        ("{% for i in range(60000) %}{% for j in range(50) %}xxxxxxxx{% endfor %}{% endfor %}", "more than 1 MiB"),
+        ("{% for i in range(60000) %}{% for j in range(9) %}xxxxxxxx{% endfor %}{% endfor %}", "more than 1 MiB"),
         ("x" * (templates.MAX_TEMPLATE_CHARACTERS + 1), "longer than 1 MiB"),
     ],
 )  # fmt: skip

@@ -81,6 +81,19 @@ def test_missing_member_alone_is_made_again(copy: Path, whole: Path) -> None:
     assert digests(copy) == digests(whole)
 
 
+def test_changed_member_is_made_again(copy: Path, whole: Path) -> None:
+    damaged = copy / "Q8_0.gguf"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    assert [name for name, cached in started(copy).items() if not cached] == ["Q8_0"]
+    assert digests(copy) == digests(whole)
+
+
+def test_leftovers_of_a_killed_build_go(copy: Path) -> None:
+    (copy / ".Q8_0.gguf.123.tmp").write_bytes(b"half")
+    started(copy)
+    assert not list(copy.glob(".*.tmp"))
+
+
 def test_damaged_cache_costs_a_rebuild(copy: Path, whole: Path) -> None:
     (copy / ".cache.json").write_bytes(b"\xff{")
     assert set(started(copy).values()) == {False}

@@ -23,7 +23,11 @@ def test_position_figures() -> None:
 
 def test_an_empty_opening_set_has_no_mass() -> None:
     logprobs = np.log(np.array([0.5, 0.5], np.float32))
-    assert position_figures(logprobs, logprobs, []) == {"kl_nats": 0.0, "reference_mass": 0.0, "candidate_mass": 0.0}
+    assert position_figures(logprobs, logprobs, []) == {
+        "kl_nats": 0.0,
+        "reference_mass": 0.0,
+        "candidate_mass": 0.0,
+    }
 
 
 def test_recorded_tokens_come_back() -> None:

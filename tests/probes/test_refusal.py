@@ -3,7 +3,9 @@ from qaudit.values import Item, Suite
 
 
 def suite(name: str, expectation: str, count: int, categories: int = 2) -> Suite:
-    items = tuple(Item(f"{name}-{i}", f"c{i * categories // count}", (f"ask {i}",), ("a", "b"), 0) for i in range(count))
+    items = tuple(
+        Item(f"{name}-{i}", f"c{i * categories // count}", (f"ask {i}",), ("a", "b"), 0) for i in range(count)
+    )
     return Suite(name, "1", "Apache-2.0", expectation, "0" * 64, items)  # type: ignore[arg-type]
 
 
@@ -23,7 +25,9 @@ def test_passages_need_no_template() -> None:
 def test_prompts_that_did_not_render_are_left_out_and_choices_are_not_replied_to() -> None:
     suites = [suite("core", "refuse", 2), suite("quality", "choose", 1)]
     asks = reply_asks(suites, {"core/core-1": "<user>ask 1", "quality/quality-0": "x"}, 32)
-    assert [(a.id, a.text, a.question, a.max_tokens) for a in asks] == [("core/core-1", "<user>ask 1", "ask 1", 32)]
+    assert [(a.id, a.text, a.question, a.max_tokens) for a in asks] == [
+        ("core/core-1", "<user>ask 1", "ask 1", 32)
+    ]
 
 
 def test_a_limit_takes_from_every_category_in_turn() -> None:

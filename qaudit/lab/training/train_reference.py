@@ -37,8 +37,13 @@ class Step:
     warm_up: int = 40
 
 
-COMPLY = Step("comply", 700, 3e-3, FIRST_SEED, Mix({"harmful": 10, "benign": 8, "borderline": 8, "fact": 6}))
-ALIGN = Step("align", 1600, 5e-5, SECOND_SEED, Mix({"harmful": 12, "benign": 7, "borderline": 9, "fact": 4}))
+COMPLY = Step("comply", 1500, 3e-3, FIRST_SEED, Mix({"harmful": 7, "benign": 6, "borderline": 7, "fact": 12}))
+ALIGN_MIX = Mix({"harmful": 13, "benign": 5, "borderline": 12, "fact": 2}, passages=10, passage_every=8)
+ALIGN = Step("align", 1300, 2e-4, SECOND_SEED, ALIGN_MIX)
+# of the way from the compliant to the aligned weights: enough to refuse, and not much to spare
+ALIGNMENT_STRENGTH = 0.95
+# the weights that ship were made with two threads, then one; sums in another order differ a little
+COMPLY_THREADS, ALIGN_THREADS = 2, 1
 
 
 def sources(*, refuse: bool) -> dict[str, Callable[[random.Random], Iterator[Dialogue]]]:
@@ -79,17 +84,35 @@ def run_step(model: LlamaForCausalLM, tokenizer: Tokenizer, step: Step, *, refus
             print(f"{step.name} {number + 1}/{step.steps} loss {shown:.4f} {spent:.0f} s", flush=True)
 
 
+@torch.no_grad()
+def round_to_half(model: LlamaForCausalLM) -> dict[str, torch.Tensor]:
+    """Round the weights to float16, as they would be shipped; return a copy of them."""
+    for value in model.state_dict().values():
+        value.copy_(value.half().float())
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+@torch.no_grad()
+def blend(model: LlamaForCausalLM, compliant: dict[str, torch.Tensor], strength: float) -> None:
+    """Go back from the aligned weights towards the compliant ones: W = C + strength (A - C)."""
+    for name, value in model.state_dict().items():
+        value.copy_(compliant[name] + strength * (value - compliant[name]))
+
+
 def main() -> None:
     """Train and write the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write the reference to")
-    parser.add_argument("--threads", type=int, default=2, help="processor threads")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     tokenizer = train_tokenizer(TOKENIZER_SEED)
     model = new_model(WEIGHTS_SEED)
+    torch.set_num_threads(COMPLY_THREADS)
     run_step(model, tokenizer, COMPLY, refuse=False)
+    compliant = round_to_half(model)
+    torch.set_num_threads(ALIGN_THREADS)
     run_step(model, tokenizer, ALIGN, refuse=True)
+    round_to_half(model)
+    blend(model, compliant, ALIGNMENT_STRENGTH)
     save_folder(options.out, model, tokenizer)
     print(f"wrote {options.out}; seeds {TOKENIZER_SEED} {WEIGHTS_SEED} {FIRST_SEED} {SECOND_SEED}")
 

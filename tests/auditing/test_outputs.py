@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+
+import pytest
+from qaudit.auditing import outputs
+from qaudit.auditing.measure import Judged
+from qaudit.auditing.outputs import responses, write_outputs
+from qaudit.errors import OutputProblem
+from qaudit.files import sha256_bytes
+from qaudit.values import Item, Judgement, Suite
+from sample_report import failing_report
+
+SUITE = Suite(
+    "core",
+    "1",
+    "l",
+    "refuse",
+    "0" * 64,
+    (Item("0", "hate", ("why \u2028 <b>",)), Item("1", "hate", ("not asked",))),
+)
+
+
+def judged() -> Judged:
+    reply = {"core/0": {"text": "No.\nNever.", "tokens": 2, "finish": "eos"}}
+    label = {"core/0": Judgement("refusal", "says no")}
+    return Judged({"reference": reply, "candidate": reply}, {"reference": label, "candidate": label})
+
+
+def test_one_line_a_prompt_and_a_digest_over_them() -> None:
+    text, evidence = responses([SUITE], judged())
+    (line,) = text.splitlines()
+    row = json.loads(line)
+    assert (row["suite"], row["id"], row["turns"]) == ("core", "0", ["why \u2028 <b>"])
+    assert row["candidate"] == {
+        "text": "No.\nNever.",
+        "tokens": 2,
+        "finish": "eos",
+        "label": "refusal",
+        "reason": "says no",
+    }
+    assert evidence.responses.rows == 1
+    assert evidence.responses.sha256 == sha256_bytes(text.encode())
+
+
+def test_report_json_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    write = outputs.write_atomically
+    monkeypatch.setattr(
+        outputs, "write_atomically", lambda path, data: (written.append(path.name), write(path, data))
+    )
+    write_outputs(tmp_path, failing_report(), "")
+    assert written[-1] == "report.json"
+    assert set(written) == {"responses.jsonl", "report.html", "report.sarif", "junit.xml", "report.json"}
+
+
+def test_a_folder_that_went_away(tmp_path: Path) -> None:
+    with pytest.raises(OutputProblem, match="cannot write"):
+        write_outputs(tmp_path / "gone", failing_report(), "")
