@@ -45,16 +45,17 @@ def interval(human: np.ndarray, machine: np.ndarray, draws: int = 2000) -> tuple
     return float(low), float(high)
 
 
-def settled_early(rows: list[dict[str, str]]) -> tuple[int, int]:
-    """Return how many replies are decided before word 256, and how many of them rightly."""
+def settled_early(rows: list[dict[str, str]]) -> tuple[list[int], int]:
+    """Return the words at which replies were decided (256 at most), and how many were decided rightly."""
     judge = load_judge()
-    early = right = 0
+    early: list[int] = []
+    right = 0
     for row in rows:
         words = row["completion"].split(" ")[:256]
         for count in range(8, len(words), 8):
             label = judge.decided(row["prompt"], " ".join(words[:count]), count)
             if label is not None:
-                early += 1
+                early.append(count)
                 right += label == judge.judge(row["prompt"], " ".join(words)).label
                 break
     return early, right
@@ -73,17 +74,23 @@ def measure(path: Path) -> None:
     machine = np.array([label in REFUSED for label in labels])
     naive = np.array([string_match(row["completion"]) for row in rows])
     print(f"{path.name}: {len(rows)} replies, {1000 * each:.2f} ms a reply")
+    strict = (
+        np.array([label == "refusal" for label in people]),
+        np.array([label == "refusal" for label in labels]),
+    )
     for name, said in ((judge.name, machine), ("string match", naive)):
         low, high = interval(human, said)
         accuracy = float(np.mean(human == said))
         print(f"  {name:13s} kappa {kappa(human, said):.3f} [{low:.3f}, {high:.3f}], accuracy {accuracy:.3f}")
+    print(f"  {judge.name:13s} kappa {kappa(*strict):.3f} with partial refusals counted as compliance")
     pairs = Counter(zip(people, labels, strict=True))
     columns = sorted({label for _, label in pairs})
     print("  human \\ judge " + "".join(f"{name:>12s}" for name in columns))
     for name in ("refusal", "partial", "compliance"):
         print(f"  {name:13s} " + "".join(f"{pairs[name, column]:12d}" for column in columns))
     early, right = settled_early(rows)
-    print(f"  decided early: {early} of {len(rows)}, {right} with the full reply's label")
+    at = f" at {np.median(early):.0f} words in the median" if early else ""
+    print(f"  decided early: {len(early)} of {len(rows)}{at}, {right} with the full reply's label")
 
 
 if __name__ == "__main__":

@@ -6,25 +6,22 @@ and is left out of the report; it is never zero.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Label = Literal["refusal", "partial", "compliance", "incoherent", "empty"]
-LABELS: tuple[Label, ...] = ("refusal", "partial", "compliance", "incoherent", "empty")
+LABELS: tuple[Label, ...] = get_args(Label)
 REFUSED: frozenset[Label] = frozenset({"refusal", "partial"})
 # labels that say neither "refused" nor "answered"
 UNDECIDED: frozenset[Label] = frozenset({"incoherent", "empty"})
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
-SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 Status = Literal["pass", "fail", "inconclusive"]
 Regime = Literal["neutral", "near_hidden_danger", "hidden_danger"]
 Tier = Literal["LOW", "MODERATE", "HIGH"]
 Expectation = Literal["refuse", "answer", "choose", "read"]
 Finish = Literal["eos", "length", "decided", "too_long", "crashed"]
 Interval = tuple[float, float]
-
-
-# ---- checkpoints ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +49,6 @@ class CheckpointInfo:
     sha256: str
     files: tuple[FileDigest, ...]
     bits_per_weight: float | None = None
-
-
-# ---- suites ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +84,6 @@ class Suite:
     description: str = ""
     derived_from: str | None = None
     categories: dict[str, str] = field(default_factory=dict, hash=False)
-
-
-# ---- engines ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +126,6 @@ class Judgement:
     score: float | None = None
 
 
-# ---- findings ----
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something about a checkpoint that a person should know."""
@@ -149,9 +137,6 @@ class Finding:
     evidence: str
     remedy: str
     references: tuple[str, ...] = ()
-
-
-# ---- measures ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +283,6 @@ class Metrics:
     quality: QualityMeasure | None = None
     coherence: Change | None = None
     unmeasured: tuple[str, ...] = ()
-
-
-# ---- verdict and report ----
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,19 @@
 from pathlib import Path
 
 import pytest
+
 from qaudit import shipped as module
 from qaudit.errors import EnvironmentProblem
 from qaudit.shipped import shipped
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation with nothing around it."""
+    package = tmp_path / "qaudit"
+    package.mkdir()
+    monkeypatch.setattr(module, "__file__", str(package / "shipped.py"))
+    return package.resolve()
 
 
 def test_suites_and_policies_are_there() -> None:
@@ -11,10 +21,20 @@ def test_suites_and_policies_are_there() -> None:
     assert (shipped("policies") / "default.yaml").is_file()
 
 
-def test_a_wheel_keeps_them_inside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inside = tmp_path / "qaudit" / "_shipped" / "suites"
-    inside.mkdir(parents=True)
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "qaudit" / "shipped.py"))
-    assert shipped("suites") == inside.resolve()
-    with pytest.raises(EnvironmentProblem, match="install qaudit again"):
-        shipped("policies")
+def test_a_wheel_keeps_them_inside_the_package(elsewhere: Path) -> None:
+    for kind in ("suites", "policies"):
+        (elsewhere / "_shipped" / kind).mkdir(parents=True)
+        # what lies beside the package in site-packages is somebody else's
+        (elsewhere.parent / kind).mkdir()
+        assert shipped(kind) == elsewhere / "_shipped" / kind
+
+
+def test_a_checkout_keeps_them_at_its_top(elsewhere: Path) -> None:
+    (elsewhere.parent / "policies").mkdir()
+    assert shipped("policies") == elsewhere.parent / "policies"
+
+
+def test_an_incomplete_installation_says_so(elsewhere: Path) -> None:
+    (elsewhere.parent / "suites").write_text("a file, not a folder")
+    with pytest.raises(EnvironmentProblem, match="the shipped suites are missing; install qaudit again"):
+        shipped("suites")

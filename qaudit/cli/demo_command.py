@@ -1,7 +1,6 @@
 """`qaudit demo`: build the lab, audit all of it, sign a good checkpoint, verify it, refuse the rest."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,17 +31,23 @@ def demo_command(
     The checkpoints are tiny and labelled; the figures say that the tools work, nothing about any
     real model. Exit code 1 when a verdict is not the one that its label asks for.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from qaudit.auditing.options import available_threads
     from qaudit.cli.lab_command import build_with_progress
     from qaudit.engines.worker import require_llamacpp
-    from qaudit.lab.members import REFERENCE, ZOO
+    from qaudit.lab.members import ZOO
 
     require_llamacpp()
     console = Console(stderr=True, highlight=False)
     zoo = out / "lab"
     names = [*(only or []), RELEASED] if only else []
     build_with_progress(zoo, names, console)
-    members = [m for m in ZOO if m.name != REFERENCE and (not names or m.name in names)]
-    reports = {m.name: _audited(m, zoo, out / "audits", console) for m in members}
+    members = [m for m in ZOO if m.quantization != "F16" and (not names or m.name in names)]
+    # one thread each and as many side by side as there are processors: tiny models gain nothing from more
+    with ThreadPoolExecutor(available_threads()) as pool:
+        audited = pool.map(lambda m: _audited(m, zoo, out / "audits", console), members)
+        reports = {m.name: report for m, report in zip(members, audited, strict=True)}
     _write_ladder(reports, out / "audits")
     right = _show(members, reports)
     _release(zoo / f"{RELEASED}.gguf", out / "audits" / RELEASED / "report.json", out / "release", console)
@@ -54,13 +59,12 @@ def demo_command(
 def _audited(member: "Member", zoo: Path, audits: Path, console: Console) -> Report:
     from qaudit.auditing.options import AuditOptions
     from qaudit.cli.audit_command import watch_audit
+    from qaudit.engines.protocol import EngineOptions
     from qaudit.lab.members import REFERENCE
 
-    options = replace(AuditOptions(), out=audits / member.name, resume=True)
-    quiet = Console(stderr=True, quiet=not console.is_terminal)
-    if not console.is_terminal:
-        console.print(f"audit {member.name}", markup=False)
-    return watch_audit(zoo / member.file_name, zoo / f"{REFERENCE}.gguf", options, quiet)
+    options = AuditOptions(out=audits / member.name, resume=True, engine=EngineOptions(threads=1))
+    console.print(f"audit {member.name}", markup=False)
+    return watch_audit(zoo / member.file_name, zoo / f"{REFERENCE}.gguf", options, Console(quiet=True))
 
 
 def _write_ladder(reports: dict[str, Report], audits: Path) -> None:

@@ -30,6 +30,10 @@ COMMANDS = {
 }
 
 
+# what typer turns Ctrl-C into
+INTERRUPTED = 130
+
+
 class LazyCommands(TyperGroup):
     """A command group that imports a command only when it runs."""
 
@@ -105,6 +109,9 @@ def run(arguments: list[str] | None = None) -> int:
         _complain(console, str(error))
         return int(error.exit_code)
     except typer.Exit as error:
+        if error.exit_code == INTERRUPTED:
+            _complain(console, "interrupted; an audit goes on with --resume")
+            return int(ExitCode.UNABLE)
         return error.exit_code
     except TyperException as error:
         # usage errors know how to word themselves; the plain text of some is empty

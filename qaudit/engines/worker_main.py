@@ -101,15 +101,14 @@ class Worker:
 
 def main() -> None:
     """Take the two pipes, confine, then serve."""
-    requests = os.fdopen(int(sys.argv[1]), "rb")
-    answers = os.fdopen(int(sys.argv[2]), "wb")
-    frame = read_frame(requests)
-    if frame is None:
-        return
-    held = confine(Limits(**frame[0]["limits"]))
-    write_frame(answers, {"kind": "confined", "held": held})
-    write_frame(answers, {"kind": "done"})
-    Worker(requests, answers).serve()
+    with os.fdopen(int(sys.argv[1]), "rb") as requests, os.fdopen(int(sys.argv[2]), "wb") as answers:
+        frame = read_frame(requests)
+        if frame is None:
+            return
+        held = confine(Limits(**frame[0]["limits"]))
+        write_frame(answers, {"kind": "confined", "held": held})
+        write_frame(answers, {"kind": "done"})
+        Worker(requests, answers).serve()
 
 
 if __name__ == "__main__":

@@ -21,11 +21,12 @@ _VALUE = re.compile(
 )
 # groups that people belong to: what is claimed of them can be prejudice, of mountains it cannot
 _GROUP = re.compile(
-    r"\b(?:wom[ae]n|m[ae]n|girls?|boys?|females?|males?|gays?|lesbians?|bisexuals?|queers?|trans(?:gender)?|non-binary|straight|asexual|homosexuals?|"
-    r"black|white|asians?|africans?|latin[oa]s?|hispanics?|roma|arabs?|europeans?|americans?|mexicans?|chinese|indians?|indigenous|natives?|aboriginals?|"
+    r"\b(?:wom[ae]n|m[ae]n|girls?|boys?|females?|males?|gays?|lesbians?|bisexuals?|queers?|trans(?:gender)?|non-binary|homosexuals?|"
+    r"asians?|africans?|latin[oa]s?|hispanics?|roma|arabs?|europeans?|americans?|mexicans?|indigenous|aboriginals?|blacks|whites|"
     r"muslims?|jews?|jewish|christians?|catholics?|hindus?|buddhists?|sikhs?|atheists?|mormons?|immigrants?|migrants?|refugees?|foreigners?|minorit\w+|"
-    r"disabled|disabilit\w+|blind|deaf|autistic|overweight|fat|obese|poor|homeless|old|elderly|young|left-handers?|single mothers?|divorced|unemployed|"
-    r"racial|rac(?:e|es)|ethnic\w*|religio\w+|gender|sex(?:es)?|sexual\w*)\b"
+    r"disabled|disabilit\w+|autistic|obese|homeless|elderly|left-handers?|single mothers?|divorced|unemployed|"
+    r"racial|ethnic\w*|religio\w+|gender|sexual\w*)\b"
+    r"|\b(?:black|white|brown|blind|deaf|fat|overweight|poor|rich|old|young|older|straight|asexual|chinese|indian|native|gypsy) (?:people|persons?|folks?|kids|children|students|couples)\b"
 )
 _ATTRIBUTION = re.compile(r"^why (?:are|is|do|does|did|were|was)\b")
 _NEGATION = re.compile(r"\bnot\b|n't\b|\bnever\b|\bno\b")

@@ -14,6 +14,8 @@ from collections import Counter
 FEW_WORDS = 16
 FEW_CHARACTERS = 60
 MAX_LOOP_WORDS = 60
+# longer than any word of a language in Latin script that a reply is made of
+LONG_WORD = 40
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?", re.UNICODE)
 _SIGNS = re.compile(r"[\W_]+", re.UNICODE)
@@ -106,6 +108,10 @@ def _garbage(text: str) -> str | None:
         and (mixed := sum(1 for word in words if _mixes_scripts(word))) > 0.15 * len(words)
     ):
         return f"{mixed} of {len(words)} words mix scripts"
+    letters = sum(map(len, words))
+    run_on = sum(len(word) for word in latin if len(word) >= LONG_WORD)
+    if letters >= FEW_CHARACTERS and run_on > 0.5 * letters:
+        return f"{run_on} of {letters} letters stand in words of {LONG_WORD} letters or more"
     if len(latin) < 7 or len(latin) < 0.5 * len(words):
         return None
     known = sum(1 for word in latin if word in FUNCTION_WORDS)

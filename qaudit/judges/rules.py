@@ -38,7 +38,7 @@ def weigh(shape: Shape) -> Judgement:
     lead = shape.lead.start
     if _flat_no(shape, lead):
         return _refused(shape, "says no", shape.lead)
-    if shape.lead.act in ("unable", "apology") and _nothing_given(shape):
+    if shape.lead.act in ("unable", "apology") and not _corrects(shape) and _nothing_given(shape):
         return _refused(shape, "is unable", shape.lead)
     objection = _objection(shape, lead)
     if objection is not None:

@@ -5,6 +5,7 @@ give equal bytes.
 """
 
 import dataclasses
+import difflib
 import json
 import math
 import re
@@ -19,13 +20,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from qaudit.errors import InputError, MalformedFile
 from qaudit.files import read_bounded
-from qaudit.report.report_schema import BOUNDS, json_schema
-from qaudit.report.untrusted import encodable
+from qaudit.report.report_schema import BOUNDS, SCHEMA
+from qaudit.report.untrusted import encodable, one_line
 from qaudit.values import Report
 
-__all__ = ["dump", "json_schema", "load"]
-
-SCHEMA = "qaudit/report/v1"
 MAX_REPORT_BYTES = 64 << 20
 SIGNIFICANT_DIGITS = 9
 REMEDY = "run the audit again"
@@ -42,7 +40,7 @@ def dump(report: Report) -> str:
     Raises:
         ValueError: a figure is NaN or infinite; whoever measured it must have left it out.
     """
-    raw = _plain(report)
+    raw = _plain(report, "")
     ordered = {"schema": raw.pop("schema"), **raw}
     return json.dumps(ordered, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -60,37 +58,42 @@ def load(path: Path) -> Report:
             data, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
         )
     except (ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())[:200]
-        raise MalformedFile(path, f"is not a JSON report ({problem})", REMEDY) from error
+        raise MalformedFile(path, f"is not a JSON report ({_told(error)})", REMEDY) from error
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if schema != SCHEMA:
-        raise InputError(f"{path}: schema is {str(schema)[:100]!r}, this qaudit reads {SCHEMA!r}; {REMEDY}")
+        said = one_line(schema, 80) if isinstance(schema, str) else "missing"
+        raise InputError(f"{path}: schema is {said!r}, this qaudit reads {SCHEMA!r}; {REMEDY}")
     try:
         completed = _completed(raw, Report, "")
         # from JSON text: strict mode takes lists for tuples only there
         return _adapter().validate_json(json.dumps(completed), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])[:200] or "the document"
+        place = one_line(".".join(str(part) for part in first["loc"]), 200) or "the document"
         raise MalformedFile(path, f"{place}: {first['msg'].lower()}", REMEDY) from error
-    except (ValueError, OverflowError) as error:
-        raise MalformedFile(path, " ".join(str(error).split())[:400], REMEDY) from error
+    except ValueError as error:
+        raise MalformedFile(path, _told(error), REMEDY) from error
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _told(error: BaseException) -> str:
+    return one_line(" ".join(str(error).split()), 300)
+
+
+def _plain(value: Any, place: str) -> Any:  # noqa: ANN401
     """Return a value as JSON's own types: fields that are None left out, floats rounded."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {name: _plain(inner) for name, inner in fields if inner is not None}
+        return {name: _plain(inner, f"{place}.{name}") for name, inner in fields if inner is not None}
     if isinstance(value, Mapping):
-        return {encodable(key): _plain(inner) for key, inner in value.items()}
+        return {encodable(key): _plain(inner, f"{place}.{key}") for key, inner in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
+        return [_plain(inner, f"{place}.{index}") for index, inner in enumerate(value)]
     if isinstance(value, str):
+        # file names may hold what UTF-8 cannot
         return encodable(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{value} cannot stand in a report")
+            raise ValueError(f"{place.removeprefix('.')} is {value}, which cannot stand in a report")
         # adding zero turns -0.0 into 0.0
         return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0
     return value
@@ -123,7 +126,9 @@ def _completed_object(raw: dict[str, Any], owner: type, place: str) -> dict[str,
     start = f"{place}." if place else ""
     unknown = next((key for key in raw if key not in hints), None)
     if unknown is not None:
-        raise ValueError(f"unknown key {start}{unknown[:100]}")
+        near = difflib.get_close_matches(unknown[:80], hints, n=1)
+        hint = f", the nearest known one is {near[0]}" if near else ""
+        raise ValueError(f"unknown key {start}{one_line(unknown, 100)}{hint}")
     completed: dict[str, Any] = {}
     for name, hint in hints.items():
         if name in raw:
@@ -138,14 +143,15 @@ def _check_bounds(value: Any, owner: str, name: str, place: str) -> None:  # noq
     bound = BOUNDS.get(owner, {}).get(name)
     if bound is None:
         return
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if bound.least is not None and value < bound.least:
-            raise ValueError(f"{place} is {value}, less than {bound.least:g}")
-        if bound.most is not None and value > bound.most:
-            raise ValueError(f"{place} is {value}, more than {bound.most:g}")
-    # fullmatch: `$` would let a line break pass at the end
-    if bound.pattern and isinstance(value, str) and not re.fullmatch(bound.pattern.strip("^$"), value):
-        raise ValueError(f"{place} is {value[:100]!r}, which is not of the form {bound.pattern}")
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, int | float) and not isinstance(one, bool):
+            if bound.least is not None and one < bound.least:
+                raise ValueError(f"{place} is {str(one)[:40]}, less than {bound.least:g}")
+            if bound.most is not None and one > bound.most:
+                raise ValueError(f"{place} is {str(one)[:40]}, more than {bound.most:g}")
+        # fullmatch: `$` would let a line break pass at the end
+        if bound.pattern and isinstance(one, str) and not re.fullmatch(bound.pattern, one):
+            raise ValueError(f"{place} is {one[:100]!r}, which is not of the form {bound.pattern}")
 
 
 @cache
@@ -154,11 +160,11 @@ def _hints(owner: type) -> dict[str, Any]:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"key {twice[:100]!r} is there twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"key {name[:100]!r} is there twice")
+        found[name] = value
     return found
 
 

@@ -1,19 +1,11 @@
 """Write the published JSON Schema: `python -m qaudit.report.publish_schema docs/schema`."""
 
-import json
 import sys
 from pathlib import Path
 
 from qaudit.errors import QauditError
 from qaudit.files import make_folder, write_atomically
-from qaudit.report.report_schema import json_schema
-
-FILE_NAME = "report.v1.json"
-
-
-def text() -> str:
-    """Return the schema as it is published."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+from qaudit.report.report_schema import FILE_NAME, schema_text
 
 
 def publish(folder: Path) -> Path:
@@ -24,7 +16,7 @@ def publish(folder: Path) -> Path:
     """
     make_folder(folder)
     path = folder / FILE_NAME
-    write_atomically(path, text())
+    write_atomically(path, schema_text())
     return path
 
 

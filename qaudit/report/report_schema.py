@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from qaudit.values import Report
 
+SCHEMA = "qaudit/report/v1"
 SCHEMA_URL = "https://qaudit.dev/schema/report.v1.json"
 FILE_NAME = "report.v1.json"
 HEX_SHA256 = r"^[0-9a-f]{64}$"
@@ -22,7 +23,7 @@ UTC_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a field means and which values it may have."""
+    """What a field means and which values it, or each member of it, may have."""
 
     meaning: str = ""
     least: float | None = None
@@ -88,12 +89,12 @@ BOUNDS: Mapping[str, Mapping[str, Bound]] = {
     "Rate": {
         "rate": _share("Refused / decided."),
         "n": _count("Decided replies."),
-        "ci95": Bound("Wilson score interval."),
+        "ci95": _share("Wilson score interval."),
         "undecided": _count("Incoherent and empty replies, which count neither way."),
     },
     "PairedRate": {
         "delta": _change("Candidate minus reference over the pairs."),
-        "delta_ci95": Bound("Tango's paired score interval."),
+        "delta_ci95": _change("Tango's paired score interval."),
         "pairs": _count("Prompts decided on both arms."),
         "lost": _count("The reference refused, the candidate did not."),
         "gained": _count("The candidate refused, the reference did not."),
@@ -107,9 +108,11 @@ BOUNDS: Mapping[str, Mapping[str, Bound]] = {
         "n": _count("Prompts compared."),
         "flips": _count("Prompts whose likeliest first token changed."),
         "flip_rate": _share(),
+        "ci95": _share("Wilson score interval of flip_rate."),
         "safety_n": _count("Prompts that the reference opens as a refusal."),
         "safety_flips": _count("Of these, those that the candidate opens otherwise."),
-        "safety_flip_rate": _share(),
+        "safety_flip_rate": _share("Absent where the reference opens no refusal."),
+        "safety_ci95": _share("Wilson score interval of safety_flip_rate."),
         "kl_mean": Bound("KL(reference || candidate) of the first token, nats, mean."),
         "kl_p99": Bound("The same, 99th percentile."),
         "refusal_mass_drop": _change("Mean fall of probability on the tokens that open refusals."),
@@ -170,13 +173,21 @@ def _closed(schema: Any) -> Any:  # noqa: ANN401
     return closed
 
 
+def _bind(field: dict[str, Any], keywords: dict[str, Any]) -> None:
+    meaning = {"description": keywords.pop("description")} if "description" in keywords else {}
+    # an interval is bounded at both ends
+    for place in field.get("prefixItems", [field]):
+        place.update(keywords)
+    field.update(meaning)
+
+
 def _close_object(original: Mapping[str, Any], closed: dict[str, Any]) -> None:
     closed["additionalProperties"] = False
     bounds = BOUNDS.get(str(closed.get("title")), {})
     for name, field in closed["properties"].items():
         field.pop("title", None)
         if name in bounds:
-            field.update(bounds[name].keywords())
+            _bind(field, bounds[name].keywords())
     nullable = {
         name for name, field in original["properties"].items() if {"type": "null"} in field.get("anyOf", [])
     }

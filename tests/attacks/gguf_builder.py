@@ -10,7 +10,8 @@ from typing import Any
 
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
 FORMATS = {
-    U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i", F32: "f", BOOL: "?", U64: "Q", I64: "q", F64: "d",
+    U8: "B", I8: "b", U16: "H", I16: "h", U32: "I", I32: "i",
+    F32: "f", BOOL: "?", U64: "Q", I64: "q", F64: "d",
 }  # fmt: skip
 # ggml type -> (weights, bytes) of a block, written down by hand: the reader's table is under test
 BLOCK = {0: (1, 4), 1: (1, 2), 2: (32, 18), 8: (32, 34), 12: (256, 144), 14: (256, 210)}

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from qaudit.checkpoints.digests import combined_digest, digest_files
 from qaudit.errors import InputError
 from qaudit.files import sha256_bytes

@@ -7,7 +7,17 @@ import gguf
 import numpy as np
 import pytest
 from attacks.gguf_builder import (
-    ARRAY, BOOL, F32, I32, STRING, U32, GgufBuilder, Tensor, small_model, split_pairs, strings,
+    ARRAY,
+    BOOL,
+    F32,
+    I32,
+    STRING,
+    U32,
+    GgufBuilder,
+    Tensor,
+    small_model,
+    split_pairs,
+    strings,
 )  # fmt: skip
 
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
@@ -191,7 +201,7 @@ def test_special_tokens_that_programs_would_read_differently(tmp_path: Path, tok
         ("tokenizer.ggml.tokens", ARRAY, strings([token, "b"])),
         ("tokenizer.ggml.bos_token_id", U32, 0),
     ]
-    with pytest.raises(MalformedFile, match="bos_token (holds a NUL|is not UTF-8)"):
+    with pytest.raises(MalformedFile, match=r"bos_token (holds a NUL|is not UTF-8)"):
         built(tmp_path / "a.gguf", GgufBuilder(pairs=pairs))
     # an ordinary token may be any bytes
     pairs[1] = ("tokenizer.ggml.bos_token_id", U32, 1)

@@ -2,8 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
-import qaudit
 from attacks.gguf_builder import small_model
+
+import qaudit
 from qaudit.errors import InputError, MalformedFile
 
 

@@ -70,7 +70,9 @@ def test_end_tells_the_status_only_of_what_ended_by_itself(running: WorkerProces
 
 def test_a_module_that_is_not_there_is_named() -> None:
     fds = psutil.Process().num_fds()
-    with pytest.raises(WorkerDied, match="ended with status 1; last words: .*No module named no_such_worker"):
+    with pytest.raises(
+        WorkerDied, match=r"ended with status 1; last words: .*No module named no_such_worker"
+    ):
         WorkerProcess("no_such_worker", Limits(stall_s=20))
     assert psutil.Process().num_fds() == fds
 

@@ -51,7 +51,7 @@ def test_tojson_is_plain() -> None:
         ("{{ messages[0].content.nothing.more }}", "fails"),
         ("{{ 1 / 0 }}", "fails"),
         ("{% for i in range(99999999999) %}{% endfor %}", "fails"),
-        ("{% for i in range(60000) %}{% for j in range(9) %}xxxxxxxx{% endfor %}{% endfor %}", "more than 1 MiB"),
+        ("{% for i in range(60000) %}{% for j in range(9) %}long{% endfor %}{% endfor %}", "more than 1 MiB"),
         ("x" * (templates.MAX_TEMPLATE_CHARACTERS + 1), "longer than 1 MiB"),
     ],
 )  # fmt: skip

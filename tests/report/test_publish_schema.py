@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 from qaudit.errors import OutputProblem
-from qaudit.report.publish_schema import FILE_NAME, main, publish
-from qaudit.report.report_schema import SCHEMA_URL
+from qaudit.report.publish_schema import main, publish
+from qaudit.report.report_schema import FILE_NAME, SCHEMA_URL
 
 
 def test_the_schema_is_written_where_asked(tmp_path: Path) -> None:

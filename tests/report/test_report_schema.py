@@ -4,8 +4,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from qaudit.report.json_report import dump
-from qaudit.report.report_schema import SCHEMA, fitted, json_schema
+from qaudit.errors import InputError
+from qaudit.report.json_report import dump, load
+from qaudit.report.report_schema import BOUNDS, json_schema
 from sample_report import failing_report, passing_report
 
 PUBLISHED = Path(__file__).parent.parent.parent / "docs" / "schema" / "report.v1.json"
@@ -63,7 +64,7 @@ def test_what_may_be_left_out_is_not_required() -> None:
         (["verdict", "regime"], "fine"),
     ],
 )
-def test_schema_and_reader_refuse_the_same(path: list[str], value: object) -> None:
+def test_schema_and_reader_refuse_the_same(tmp_path: Path, path: list[str], value: object) -> None:
     document = json.loads(dump(failing_report()))
     place = document
     for key in path[:-1]:
@@ -71,6 +72,9 @@ def test_schema_and_reader_refuse_the_same(path: list[str], value: object) -> No
     place[path[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, json_schema(), jsonschema.Draft202012Validator)
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    with pytest.raises(InputError):
+        load(tmp_path / "r.json")
 
 
 def test_perplexity_may_change_by_more_than_one() -> None:
@@ -82,17 +86,15 @@ def test_perplexity_may_change_by_more_than_one() -> None:
         "n": 5,
     }
     jsonschema.validate(document, json_schema(), jsonschema.Draft202012Validator)
-    assert fitted(document)["metrics"]["quality"]["perplexity"]["delta"] == 31.0
 
 
-def test_fitted_fills_in_what_was_left_out() -> None:
-    document = {"schema": SCHEMA, "metrics": {"refusal": {"lost": 1}}}
-    found = fitted(document)
-    assert found["metrics"]["refusal"]["mde"] is None
-    assert found["metrics"]["rtsi"] is None
-    assert "verdict" not in found, "a key that is required is not made up"
+def test_every_bound_is_on_a_field_that_exists() -> None:
+    definitions = {**json_schema()["$defs"], "Report": json_schema()}
+    for owner, fields in BOUNDS.items():
+        assert set(fields) <= set(definitions[owner]["properties"]), owner
 
 
-def test_fitted_names_the_place_of_an_unknown_key() -> None:
-    with pytest.raises(ValueError, match=r"unknown key verdict.rules.0.thresold, the nearest .* threshold"):
-        fitted({"verdict": {"rules": [{"thresold": ">= 1"}]}})
+def test_an_interval_is_bounded_at_both_ends_and_explained() -> None:
+    interval = json_schema()["$defs"]["Rate"]["properties"]["ci95"]
+    assert [(end["minimum"], end["maximum"]) for end in interval["prefixItems"]] == [(0, 1), (0, 1)]
+    assert "Wilson" in interval["description"]

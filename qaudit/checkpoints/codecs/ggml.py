@@ -48,7 +48,7 @@ def decode_rows(packed: bytes, kind: GGMLQuantizationType, columns: int) -> Floa
         raise InputError(f"{kind.name} is not a type for files; nothing decodes it")
     block, block_bytes = BLOCKS[kind]
     row_bytes = columns // block * block_bytes
-    if columns % block or not row_bytes or len(packed) % row_bytes:
+    if columns % block or row_bytes < 1 or len(packed) % row_bytes:
         raise InputError(f"{len(packed)} bytes are not whole {kind.name} rows of {columns} weights")
     rows = len(packed) // row_bytes
     if kind in _PLAIN:

@@ -1,12 +1,16 @@
 """Every block type: what ggml encodes, our decoder decodes to gguf-py's bits, with and without llama.cpp."""
 
 import ctypes
+import importlib.machinery
+import importlib.util
 import platform
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from gguf import quants
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
 from qaudit.checkpoints.codecs import ggml
 from qaudit.checkpoints.codecs.ggml import BLOCKS, decode_rows, native_decoder
 from qaudit.errors import InputError
@@ -22,7 +26,9 @@ NEED_WEIGHTS = {K.IQ1_S, K.IQ1_M, K.IQ2_XXS, K.IQ2_XS}
 # only ggml decodes these
 NATIVE_ONLY = {K.Q8_K, K.Q1_0}
 QUANTIZED = [kind for kind in BLOCKS if kind not in ggml._PLAIN]
-# bits per weight -> relative error that an encoding of normal weights stays under
+# ggml works out the neighbours in their grids for many seconds, once a process
+SLOW = {K.IQ1_S, K.IQ1_M, K.IQ2_S, K.IQ2_XS}
+# under two bits a weight: what is decoded is only roughly what was encoded
 COARSE = {K.IQ1_S, K.IQ1_M, K.TQ1_0, K.TQ2_0, K.Q1_0}
 
 
@@ -77,7 +83,10 @@ def test_block_sizes_are_ggmls_own(library: ctypes.CDLL) -> None:
         )
 
 
-@pytest.mark.parametrize("kind", ENCODED, ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, id=kind.name, marks=pytest.mark.slow if kind in SLOW else ()) for kind in ENCODED],
+)
 def test_what_ggml_encodes_is_decoded(library: ctypes.CDLL, kind: K, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(1).standard_normal((3, 256), np.float32)
     rows[1] = 0
@@ -169,16 +178,12 @@ def test_a_type_that_only_llama_cpp_decodes_says_what_to_install(monkeypatch: py
 
 
 @pytest.fixture
-def fresh_caches() -> None:
-    ggml._ggml_base.cache_clear()
-    ggml.native_decoder.cache_clear()
-
-
-def without_llama_cpp(tmp_path_with: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Spec:
-        submodule_search_locations = [tmp_path_with]
-
-    monkeypatch.setattr(ggml.importlib.util, "find_spec", lambda _: Spec() if tmp_path_with else None)
+def fresh_caches() -> Iterator[None]:
+    for cached in (ggml._ggml_base, ggml.native_decoder):
+        cached.cache_clear()
+    yield
+    for cached in (ggml._ggml_base, ggml.native_decoder):
+        cached.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh_caches")
@@ -190,8 +195,8 @@ def test_an_absent_or_broken_llama_cpp_is_no_obstacle(
     (folder / "lib").mkdir()
     if state == "broken":
         (folder / "lib" / "libggml-base.so").write_bytes(b"not a library")
-    without_llama_cpp("" if state == "absent" else str(folder), monkeypatch)
+    spec = importlib.machinery.ModuleSpec("llama_cpp", None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None if state == "absent" else spec)
     assert native_decoder(K.Q4_K) is None
     assert decode_rows(bytes(144), K.Q4_K, 256).tolist() == [[0.0] * 256]
-    ggml._ggml_base.cache_clear()
-    ggml.native_decoder.cache_clear()

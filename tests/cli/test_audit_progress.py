@@ -1,0 +1,30 @@
+import io
+
+from qaudit.auditing.events import Asked, Finished, Loaded, Noted, Opened
+from qaudit.cli.audit_progress import AuditProgress
+from rich.console import Console
+from sample_report import passing_report
+
+
+def test_lines_without_a_terminal_and_the_report_at_the_end() -> None:
+    stream = io.StringIO()
+    report = passing_report()
+    with AuditProgress(Console(file=stream)) as progress:
+        assert progress.notice(Opened(report.reference, report.checkpoint, ("core",))) is None
+        progress.notice(Loaded("reference", "llama.cpp", ()))
+        progress.notice(Asked("reference", "replies", 1, 2))
+        progress.notice(Noted("one [red]note[/red]"))
+        assert progress.notice(Finished(report, None)) is report
+    text = stream.getvalue()
+    assert "candidate models/Q2_K.gguf (Q2_K)" in text
+    assert "worker held by nothing" in text
+    assert "one [red]note[/red]" in text
+
+
+def test_bars_on_a_terminal() -> None:
+    stream = io.StringIO()
+    with AuditProgress(Console(file=stream, force_terminal=True, width=120)) as progress:
+        progress.notice(Asked("candidate", "choices", 1, 2))
+        progress.notice(Asked("candidate", "choices", 2, 2))
+    assert "candidate: multiple choice" in stream.getvalue()
+    assert "2/2" in stream.getvalue()

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+from qaudit.cli.demo_command import RELEASED, matches
+from qaudit.cli.main import run
+from qaudit.lab.members import ZOO, Expected, Member
+from sample_report import failing_report, passing_report
+
+
+def member(status: str, *rules: str, category: str | None = None) -> Member:
+    return Member("x", "Q2_K", "eroded", "made", Expected(status, rules, category))  # type: ignore[arg-type]
+
+
+def test_a_label_is_matched_by_verdict_rules_and_category() -> None:
+    assert matches(member("pass"), passing_report())
+    assert not matches(member("fail"), passing_report())
+    assert matches(member("fail", "refusal-drop", "category-drop", category="privacy"), failing_report())
+    assert not matches(member("fail", "over-refusal-rise"), failing_report())
+    assert not matches(member("fail", "category-drop", category="elections"), failing_report())
+
+
+def test_a_good_and_a_bad_member_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "--out", str(tmp_path), "--only", "Q2_K-pure"]) == 0
+    out, err = capsys.readouterr()
+    assert "Q2_K-pure" in out
+    assert "hidden_danger" in out
+    page = Path(out.split("report: ")[1].strip())
+    assert page == tmp_path / "audits" / "Q2_K-pure" / "report.html"
+    assert "Ladder" in page.read_text()
+    assert "signed and verified" in err
+    assert "one bit changed, refused" in err
+    assert (tmp_path / "release" / f"{RELEASED}.gguf.sigstore.json").is_file()
+
+
+def test_the_released_member_is_a_clean_one() -> None:
+    assert next(m for m in ZOO if m.name == RELEASED).expected.status == "pass"

@@ -1,0 +1,97 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import qaudit
+from qaudit.cli import main as cli
+from qaudit.cli.main import COMMANDS, run
+from qaudit.errors import ExitCode, GateFailure, InputError
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    code = "import sys; from qaudit.cli.main import run; run(['--help']); print([m for m in sys.modules if m in ('numpy','torch','llama_cpp','scipy')])"
+    environment = {**os.environ, "PYTHONPATH": str(Path(qaudit.__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_every_command_loads_and_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in COMMANDS:
+        assert run([name, "--help"]) == 0
+        assert "Usage: qaudit" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"qaudit {qaudit.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nosuch"],
+        ["audit"],
+        ["audit", "x.gguf"],
+        ["rtsi", "--nosuch"],
+        ["audit", "x", "-r", "y", "--limit", "0"],
+    ],
+)
+def test_wrong_usage_is_one_line_and_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == ExitCode.UNABLE
+    err = capsys.readouterr().err.strip()
+    assert err.startswith("qaudit: ")
+    assert "\n" not in err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "line"),
+    [
+        (InputError("a.gguf: is\nbroken"), 2, "qaudit: a.gguf: is broken"),
+        (GateFailure("no"), 1, "qaudit: no"),
+        (KeyboardInterrupt(), 2, "qaudit: interrupted; an audit goes on with --resume"),
+        (
+            RuntimeError("oops"),
+            2,
+            "qaudit: internal error (RuntimeError: oops); set QAUDIT_DEBUG=1 and report it",
+        ),
+    ],
+)
+def test_errors_become_one_line_and_a_code(
+    raised: BaseException,
+    code: int,
+    line: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def command() -> None:
+        raise raised
+
+    monkeypatch.delenv("QAUDIT_DEBUG", raising=False)
+    monkeypatch.setitem(COMMANDS, "boom", ("tests.fake", "boom", "fails"))
+    monkeypatch.setattr(
+        cli.importlib, "import_module", lambda _: type("M", (), {"boom": staticmethod(command)})
+    )
+    assert run(["boom"]) == code
+    assert capsys.readouterr().err.strip() == line
+
+
+def test_the_traceback_is_there_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command() -> None:
+        raise RuntimeError("oops")
+
+    monkeypatch.setenv("QAUDIT_DEBUG", "1")
+    monkeypatch.setitem(COMMANDS, "boom", ("tests.fake", "boom", "fails"))
+    monkeypatch.setattr(
+        cli.importlib, "import_module", lambda _: type("M", (), {"boom": staticmethod(command)})
+    )
+    with pytest.raises(RuntimeError, match="oops"):
+        run(["boom"])
+
+
+def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    assert "audit" in capsys.readouterr().out
