@@ -42,6 +42,7 @@ def test_random_tokens_are_broken(seed: int) -> None:
         "ab" * 40,
         "的 wнe 이the рolы 다른ung прixx ни한the ли다ung яthe вol한 이the",
         "�" * 12 + " and then",
+        "eirwaanfcicskqdrxzkqkqeirwdebcdthtdrxzcicsbeshkqeiogeiogbuzvdrxzdthtkqbuzv" + "cicseirwbuvdaanf",
     ],
 )
 def test_loops_and_token_salad_are_broken(text: str) -> None:
@@ -60,6 +61,8 @@ def test_loops_and_token_salad_are_broken(text: str) -> None:
         "nie wiem, czy to jest możliwe, ale można spróbować jeszcze raz w przyszłym tygodniu z bratem.",
         "en bilmiyorum ama yarın sabah erkenden pazara gidip taze ekmek ve peynir alabiliriz.",
         "小麦粉と水と塩を混ぜて、こねてから一時間休ませて、二百度で四十分焼きます。",
+        "the longest word in the book is llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch, a village in wales.",
+        "หั่นผักให้ละเอียดแล้วผัดกับน้ำมันร้อนจนสุก จากนั้นใส่ข้าวและซอสแล้วคนให้เข้ากัน",
         "хлеб пекут из муки, воды и соли, а потом оставляют остывать на полчаса под полотенцем.",
     ],
 )
