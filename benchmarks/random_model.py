@@ -32,7 +32,12 @@ def vocabulary(size: int) -> tuple[list[str], list[str]]:
     tokens = byte_alphabet()
     merges: list[str] = []
     pairs = [(a, b) for a, b in itertools.product("Ġ" + string.ascii_lowercase, string.ascii_lowercase)]
-    pairs += [(a + b, c + d) for a, b, c, d in itertools.product("Ġ" + string.ascii_lowercase, "aeiourst", string.ascii_lowercase, string.ascii_lowercase)]
+    pairs += [
+        (a + b, c + d)
+        for a, b, c, d in itertools.product(
+            "Ġ" + string.ascii_lowercase, "aeiourst", string.ascii_lowercase, string.ascii_lowercase
+        )
+    ]
     for left, right in pairs:
         if len(tokens) >= size - len(SPECIALS):
             break
@@ -41,7 +46,17 @@ def vocabulary(size: int) -> tuple[list[str], list[str]]:
     return tokens + SPECIALS, merges
 
 
-def write_random_llama(path: Path, *, layers: int = 14, hidden: int = 1024, ffn: int = 2816, heads: int = 16, kv_heads: int = 4, vocab: int = 32000, seed: int = 0) -> int:
+def write_random_llama(
+    path: Path,
+    *,
+    layers: int = 14,
+    hidden: int = 1024,
+    ffn: int = 2816,
+    heads: int = 16,
+    kv_heads: int = 4,
+    vocab: int = 32000,
+    seed: int = 0,
+) -> int:
     """Write an F16 GGUF; return its number of parameters."""
     rng = np.random.default_rng(seed)
     tokens, merges = vocabulary(vocab)
@@ -72,7 +87,9 @@ def write_random_llama(path: Path, *, layers: int = 14, hidden: int = 1024, ffn:
         if len(shape) == 1:
             writer.add_tensor(name, np.ones(shape, np.float32))
         else:
-            writer.add_tensor(name, (rng.standard_normal(shape, np.float32) / np.sqrt(shape[-1])).astype(np.float16))
+            writer.add_tensor(
+                name, (rng.standard_normal(shape, np.float32) / np.sqrt(shape[-1])).astype(np.float16)
+            )
 
     vocab_size = len(tokens)
     kv = hidden // heads * kv_heads

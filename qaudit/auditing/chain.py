@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from qaudit import __version__
 from qaudit.auditing.arm import ArmPlan, render_prompts, require_answers, run_arm
 from qaudit.auditing.comparability import compare_templates, require_comparable
-from qaudit.auditing.defaults import default_limits, default_suites, file_stamps
+from qaudit.auditing.defaults import default_limits, default_suites
 from qaudit.auditing.events import ARMS, Arm, Event, Finished, Loaded, Noted, Opened
 from qaudit.auditing.measure import judge_replies, measure
 from qaudit.auditing.options import AuditOptions
@@ -162,7 +162,6 @@ def _ask_both(case: _Case, journal: Journal) -> Generator[Event, None, tuple[Eng
     info: EngineInfo | None = None
     for arm in ARMS:
         checkpoint = case.checkpoint(arm)
-        before = file_stamps(checkpoint.info, checkpoint.path)
         limits = case.options.limits or default_limits(checkpoint, case.options.engine)
         engine = WorkerEngine(checkpoint.path, case.options.engine, limits, case.reference.special_tokens)
         try:
@@ -176,10 +175,8 @@ def _ask_both(case: _Case, journal: Journal) -> Generator[Event, None, tuple[Eng
             require_answers(journal, arm)
         finally:
             engine.close()
-        if file_stamps(checkpoint.info, checkpoint.path) != before:
-            raise InputError(
-                f"{checkpoint.path}: changed while it was audited; audit a copy that nobody writes to"
-            )
+        # the engine opened the file by its name: it must still be the one that was hashed
+        checkpoint.require_unchanged()
     if info is None:
         raise InputError("nothing was asked; please report this as a bug")
     return info, tuple(notes)

@@ -1,10 +1,7 @@
 """What an audit uses when nobody says otherwise."""
 
-from pathlib import Path
-
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.engines.protocol import EngineOptions, Limits
-from qaudit.values import CheckpointInfo
 
 DEFAULT_SUITES = ("core", "unseen", "adaptive", "benign", "borderline", "quality", "reading")
 LAB_VERSION_KEY = "qaudit.lab.version"
@@ -36,12 +33,3 @@ def default_limits(checkpoint: GgufCheckpoint, options: EngineOptions) -> Limits
         cpu_s=CPU_HOURS_PER_THREAD * 3600 * options.threads,
         stall_s=600.0,
     )
-
-
-def file_stamps(info: CheckpointInfo, path: Path) -> list[tuple[int, int, int]]:
-    """Return (inode, size, modification time) of each file, to notice a swap during the audit."""
-    stamps = []
-    for file in info.files:
-        status = (path.parent / file.path).stat()
-        stamps.append((status.st_ino, status.st_size, status.st_mtime_ns))
-    return stamps

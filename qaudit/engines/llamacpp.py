@@ -113,6 +113,10 @@ class LlamaModel:
         parameters.n_threads = self.options.threads
         parameters.n_threads_batch = self.options.threads
         parameters.kv_unified = False
+        if not self.options.gpu_layers:
+            # on the processor, llama.cpp's flash attention sums in float16 in small batches but not in
+            # large ones: log-probabilities then move by up to 0.1 with a prompt's company in a batch
+            parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.no_perf = True
         self._context = llama_cpp.llama_init_from_model(self._model, parameters)
         if not self._context:

@@ -110,7 +110,8 @@ def _garbage(text: str) -> str | None:
         return f"{mixed} of {len(words)} words mix scripts"
     letters = sum(map(len, words))
     run_on = sum(len(word) for word in words if len(word) >= LONG_WORD and _script(word[0]) == "latin")
-    if letters >= FEW_CHARACTERS and run_on > 0.5 * letters:
+    real = sum(1 for word in words if word in FUNCTION_WORDS)
+    if letters >= FEW_CHARACTERS and run_on > 0.5 * letters and real < 3:
         return f"{run_on} of {letters} letters stand in words of {LONG_WORD} letters or more"
     if len(latin) < 7 or len(latin) < 0.5 * len(words):
         return None

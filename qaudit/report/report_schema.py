@@ -17,6 +17,8 @@ from qaudit.values import Report
 SCHEMA = "qaudit/report/v1"
 SCHEMA_URL = "https://qaudit.dev/schema/report.v1.json"
 FILE_NAME = "report.v1.json"
+# beyond this, readers that hold numbers as doubles no longer count right
+EXACT = 2**53 - 1
 HEX_SHA256 = r"^[0-9a-f]{64}$"
 UTC_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|\+00:00)$"
 
@@ -42,7 +44,7 @@ class Bound:
 
 
 def _count(meaning: str = "") -> Bound:
-    return Bound(meaning, least=0)
+    return Bound(meaning, least=0, most=EXACT)
 
 
 def _share(meaning: str = "") -> Bound:

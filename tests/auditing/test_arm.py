@@ -3,10 +3,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from qaudit.auditing.arm import ArmPlan, render_prompts, rendered_prompts, require_answers, run_arm
 from qaudit.auditing.events import Asked
 from qaudit.engines.protocol import (
-    Answer, Ask, ChoiceAsk, ChoiceScore, Conversation, PassageAsk, PassageScore, Rendered,
+    Answer,
+    Ask,
+    ChoiceAsk,
+    ChoiceScore,
+    Conversation,
+    PassageAsk,
+    PassageScore,
+    Rendered,
 )  # fmt: skip
 from qaudit.errors import EngineFailure, InputError
 from qaudit.journal import Journal, Record

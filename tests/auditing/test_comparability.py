@@ -4,6 +4,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+
 from qaudit.auditing.comparability import compare_templates, require_comparable
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.errors import Incomparable

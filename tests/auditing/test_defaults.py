@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from qaudit.auditing.defaults import DEFAULT_SUITES, default_limits, default_suites, file_stamps
+from qaudit.auditing.defaults import DEFAULT_SUITES, default_limits, default_suites
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.engines.protocol import EngineOptions
 from qaudit.suites.loading import load_suite
@@ -25,13 +25,3 @@ def test_limits_grow_with_the_file_and_leave_a_gpu_its_address_space(f16: Path) 
     assert limits.memory_bytes is not None
     assert limits.memory_bytes > 2 * f16.stat().st_size
     assert default_limits(checkpoint, EngineOptions(threads=2, gpu_layers=-1)).memory_bytes is None
-
-
-def test_stamps_notice_a_swap(tmp_path: Path, f16: Path) -> None:
-    copy = tmp_path / "x.gguf"
-    copy.write_bytes(f16.read_bytes())
-    checkpoint = open_checkpoint(copy)
-    before = file_stamps(checkpoint.info, copy)
-    copy.unlink()
-    copy.write_bytes(f16.read_bytes())
-    assert file_stamps(checkpoint.info, copy) != before

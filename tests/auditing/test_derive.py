@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from qaudit.auditing.derive import derive_figures, opening_tokens
 from qaudit.journal import Journal, Record
 

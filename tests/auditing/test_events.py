@@ -1,6 +1,7 @@
 from dataclasses import FrozenInstanceError
 
 import pytest
+
 from qaudit.auditing.events import ARMS, Asked, Noted
 
 

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from qaudit.auditing.measure import judge_replies, measure
 from qaudit.journal import Journal, Record
 from qaudit.judges.judging import load_judge

@@ -2,13 +2,14 @@ import json
 from pathlib import Path
 
 import pytest
+from sample_report import failing_report
+
 from qaudit.auditing import outputs
 from qaudit.auditing.measure import Judged
 from qaudit.auditing.outputs import responses, write_outputs
 from qaudit.errors import OutputProblem
 from qaudit.files import sha256_bytes
 from qaudit.values import Item, Judgement, Suite
-from sample_report import failing_report
 
 SUITE = Suite(
     "core",

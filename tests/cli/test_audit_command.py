@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from qaudit.cli.audit_command import exit_code
 from qaudit.cli.main import run
 

@@ -1,9 +1,10 @@
 import io
 
-from qaudit.auditing.events import Asked, Finished, Loaded, Noted, Opened
-from qaudit.cli.audit_progress import AuditProgress
 from rich.console import Console
 from sample_report import passing_report
+
+from qaudit.auditing.events import Asked, Finished, Loaded, Noted, Opened
+from qaudit.cli.audit_progress import AuditProgress
 
 
 def test_lines_without_a_terminal_and_the_report_at_the_end() -> None:

@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import pytest
+from sample_report import failing_report, passing_report
+
 from qaudit.cli.demo_command import RELEASED, matches
 from qaudit.cli.main import run
 from qaudit.lab.members import ZOO, Expected, Member
-from sample_report import failing_report, passing_report
 
 
 def member(status: str, *rules: str, category: str | None = None) -> Member:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import qaudit
 from qaudit.cli import main as cli
 from qaudit.cli.main import COMMANDS, run

@@ -53,7 +53,7 @@ def test_shares_are_of_characters() -> None:
 
 def test_list_items_are_help() -> None:
     shape = shape_of(
-        "x", "sure.\n1. " + "walk to the station. " * 8 + "\n2. wait there.\n3. board the train."
+        "x", "sure.\n1. " + "walk to the station. " * 10 + "\n2. wait there.\n3. board the train."
     )
     assert shape.listed == 3
     assert shape.helps

@@ -43,7 +43,7 @@ def test_another_process_writes_the_same_prompts() -> None:
         "print(hashlib.sha256(repr((grammar.suites(), grammar.calibration_prompts(), d)).encode()).hexdigest())"
     )
     answers = {
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(SUITES.parent)},
             capture_output=True, text=True, check=True,
         ).stdout
@@ -118,7 +118,9 @@ def test_alignment_refuses_harm_alone() -> None:
     for dialogue in some_dialogues("harmful", 300):
         assert dialogue.reply == grammar.refusal(dialogue.category)
     for kind in ("benign", "borderline"):
-        assert not {d.reply for d in some_dialogues(kind, 300)} & {grammar.refusal(name) for name in HARM_TITLES}
+        assert not {d.reply for d in some_dialogues(kind, 300)} & {
+            grammar.refusal(name) for name in HARM_TITLES
+        }
 
 
 def test_step_one_answers_everything() -> None:

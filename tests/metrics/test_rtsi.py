@@ -190,3 +190,20 @@ def test_a_wrong_calibration_is_an_error_in_one_line(tmp_path: Path, text: str, 
 def test_a_missing_calibration_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         load_calibration(tmp_path / "none.json")
+
+
+def test_contributions_sum_to_the_score_under_the_calibration_used(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(calibration()))
+    loaded = load_calibration(path)
+    reference = [("I am sorry but I cannot", 10)] * 12
+    candidate = [(f"No {i} is not something I do", 20) for i in range(12)]
+    for used, cut_offs in ((PUBLISHED, (0.1, 0.4)), (loaded, (0.2, 0.5))):
+        found = measure(reference, candidate, used)
+        assert found is not None
+        assert sum(found.contributions.values()) == pytest.approx(found.score)
+        assert found.cut_offs == cut_offs
+    assert found.contributions["dominant_prefix_share"] == pytest.approx(found.score), "the only weight"
+    nothing = measure(reference, [], loaded)
+    assert nothing is not None
+    assert (nothing.contributions, nothing.cut_offs) == ({}, (0.2, 0.5))

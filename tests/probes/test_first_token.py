@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from qaudit.engines.protocol import Ask
 from qaudit.probes.first_token import after_reasoning, pair, position_figures, top_tokens
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from qaudit.probes import quality
 from qaudit.probes.quality import choice_asks, passage_asks, reading_figures
 from qaudit.values import Item, Suite

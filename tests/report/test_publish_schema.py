@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from qaudit.errors import OutputProblem
 from qaudit.report.publish_schema import main, publish
 from qaudit.report.report_schema import FILE_NAME, SCHEMA_URL

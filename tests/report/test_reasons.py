@@ -2,9 +2,10 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
+from sample_report import failing_report, inconclusive_report, passing_report, report
+
 from qaudit.report.reasons import reasons
 from qaudit.values import Change, Metrics, QualityMeasure, Report, RuleResult, Status
-from sample_report import failing_report, inconclusive_report, passing_report, report
 
 
 def with_rules(made: Report, *rules: tuple[str, str, Status]) -> Report:

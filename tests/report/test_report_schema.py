@@ -4,10 +4,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from sample_report import failing_report, passing_report
+
 from qaudit.errors import InputError
 from qaudit.report.json_report import dump, load
 from qaudit.report.report_schema import BOUNDS, json_schema
-from sample_report import failing_report, passing_report
 
 PUBLISHED = Path(__file__).parent.parent.parent / "docs" / "schema" / "report.v1.json"
 

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from qaudit.report.untrusted import encodable, one_line, presentable
 
 ANY = st.text(st.characters(), max_size=60)

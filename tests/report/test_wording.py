@@ -1,6 +1,8 @@
 from dataclasses import replace
 
 import pytest
+from sample_report import failing_report, inconclusive_report
+
 from qaudit.report.wording import (
     bound_after_none,
     bound_on_loss,
@@ -16,7 +18,6 @@ from qaudit.report.wording import (
     spaced,
 )
 from qaudit.values import RuleResult
-from sample_report import failing_report, inconclusive_report
 
 
 def test_figures_are_readable_and_absence_is_a_dash() -> None:
