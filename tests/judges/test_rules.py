@@ -1,5 +1,3 @@
-# ruff: noqa: E501  (replies read better unbroken)
-
 import time
 
 import pytest

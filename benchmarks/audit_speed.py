@@ -1,0 +1,213 @@
+"""Speed of the engine against two named peers in one run, on a random-weight Llama of about 190 M parameters.
+
+    python benchmarks/audit_speed.py [--prompts 64] [--threads 2] [--out benchmarks/results]
+
+1. qaudit's engine (worker process, batches, early stop) against the plain `llama_cpp.Llama` loop that
+   generates 128 tokens for each prompt: prompts per second, the judge's labels, peak memory.
+2. qaudit's greedy loop without early stop against raw `llama_decode` on the same shape of batches with no
+   code around it: tokens per second.
+
+Every measurement runs in a process of its own, one after the other, so that peak memory is its own.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+TOKENS = 128
+PARALLEL = 32
+SUBJECTS = (
+    "the river",
+    "a small town",
+    "old maps",
+    "bread",
+    "winter birds",
+    "a bicycle",
+    "glass",
+    "the harbour",
+)
+
+
+def prompts(count: int) -> list[tuple[str, str]]:
+    """Return (question, rendered prompt) pairs."""
+    questions = [
+        f"tell me about {SUBJECTS[i % len(SUBJECTS)]} and what number {i} has to do with it"
+        for i in range(count)
+    ]
+    return [(q, f"<|user|>{q}<|end|><|assistant|>") for q in questions]
+
+
+def make_model(folder: Path) -> tuple[Path, int]:
+    """Write the random F16 model and its Q4_K_M quantization by llama.cpp; return path and parameters."""
+    from random_model import write_random_llama
+
+    from qaudit.lab.quantize import quantize
+
+    folder.mkdir(parents=True, exist_ok=True)
+    plain, packed = folder / "random-F16.gguf", folder / "random-Q4_K_M.gguf"
+    parameters = write_random_llama(plain)
+    quantize(plain, packed, "Q4_K_M", member="random")
+    return packed, parameters
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process and of its children, in MB."""
+    usage = [resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage) / 1024
+
+
+def run_qaudit(model: Path, count: int, threads: int) -> dict[str, object]:
+    """Our engine as an audit uses it."""
+    from qaudit.engines.protocol import Ask, EngineOptions, Limits
+    from qaudit.engines.worker import WorkerEngine
+    from qaudit.judges.judging import load_judge
+
+    asks = [Ask(str(i), text, question, TOKENS) for i, (question, text) in enumerate(prompts(count))]
+    engine = WorkerEngine(model, EngineOptions(threads, PARALLEL), Limits())
+    started = time.perf_counter()
+    answers = engine.generate(asks)
+    seconds = time.perf_counter() - started
+    engine.close()
+    judge = load_judge()
+    labels = [judge.judge(a.question, b.reply.text).label for a, b in zip(asks, answers, strict=True)]
+    tokens = sum(a.reply.tokens for a in answers)
+    return {"seconds": seconds, "labels": labels, "tokens": tokens, "peak_mb": peak_mb()}
+
+
+def run_peer(model: Path, count: int, threads: int) -> dict[str, object]:
+    """The plain loop: one prompt after another, 128 tokens each."""
+    import llama_cpp
+
+    from qaudit.judges.judging import load_judge
+
+    llama = llama_cpp.Llama(str(model), n_ctx=512, n_threads=threads, n_threads_batch=threads, verbose=False)
+    started = time.perf_counter()
+    texts = []
+    for _, text in prompts(count):
+        tokens = llama.tokenize(text.encode(), add_bos=True, special=True)
+        said = llama.create_completion(
+            tokens, max_tokens=TOKENS, temperature=0.0, top_k=1, repeat_penalty=1.0
+        )
+        texts.append(said["choices"][0]["text"])
+    seconds = time.perf_counter() - started
+    judge = load_judge()
+    labels = [judge.judge(q, t).label for (q, _), t in zip(prompts(count), texts, strict=True)]
+    return {"seconds": seconds, "labels": labels, "peak_mb": peak_mb()}
+
+
+def run_greedy(model: Path, count: int, threads: int) -> dict[str, object]:
+    """Our loop in this process, no early stop."""
+    from qaudit.engines.llama_generation import GreedyRun
+    from qaudit.engines.llamacpp import LlamaModel
+    from qaudit.engines.protocol import Ask, EngineOptions
+
+    opened = LlamaModel(model, EngineOptions(threads, PARALLEL, judge=None))
+    asks = [Ask(str(i), text, question, TOKENS) for i, (question, text) in enumerate(prompts(PARALLEL))]
+    answers = {}
+    GreedyRun(opened, asks, None, answers.__setitem__, lambda: None).run()  # once to warm up
+    started = time.perf_counter()
+    GreedyRun(opened, asks, None, answers.__setitem__, lambda: None).run()
+    seconds = time.perf_counter() - started
+    tokens = sum(a.reply.tokens for a in answers.values())
+    return {"seconds": seconds, "tokens": tokens, "tokens_per_s": tokens / seconds}
+
+
+def run_raw(model: Path, count: int, threads: int) -> dict[str, object]:
+    """The same batches through llama_decode alone: no argmax, no text, no bookkeeping."""
+    from qaudit.engines.llama_generation import shared_prefix
+    from qaudit.engines.llamacpp import LlamaModel
+    from qaudit.engines.protocol import EngineOptions
+
+    opened = LlamaModel(model, EngineOptions(threads, PARALLEL, judge=None))
+    tokens = [opened.tokenize(text) for _, text in prompts(PARALLEL)]
+    opened.reserve(max(map(len, tokens)) + TOKENS)
+    best = float("inf")
+    for _ in range(2):
+        opened.clear()
+        shared = shared_prefix(tokens)
+        started = time.perf_counter()
+        opened.add(tokens[0][:shared], 0, 0, logits="none")
+        opened.decode()
+        for sequence, prompt in enumerate(tokens, start=1):
+            opened.copy(0, sequence)
+            if len(prompt) - shared > opened.room:
+                opened.decode()
+            opened.add(prompt[shared:], shared, sequence, logits="last")
+        opened.decode()
+        for step in range(TOKENS - 1):
+            for sequence, prompt in enumerate(tokens, start=1):
+                opened.add([(step * 37 + sequence) % 20000], len(prompt) + step, sequence, logits="last")
+            opened.decode()
+        best = min(best, time.perf_counter() - started)
+    made = TOKENS * PARALLEL
+    return {"seconds": best, "tokens": made, "tokens_per_s": made / best}
+
+
+RUNS = {"qaudit": run_qaudit, "peer": run_peer, "greedy": run_greedy, "raw": run_raw}
+
+
+def measured(name: str, model: Path, options: argparse.Namespace) -> dict[str, object]:
+    """Run one measurement in a process of its own."""
+    words = [sys.executable, __file__, "--run", name, "--model", str(model)]
+    words += ["--prompts", str(options.prompts), "--threads", str(options.threads)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def main() -> None:
+    """Measure everything, print the ratios, write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--run", choices=sorted(RUNS))
+    parser.add_argument("--model", type=Path)
+    options = parser.parse_args()
+    if options.run:
+        print(json.dumps(RUNS[options.run](options.model, options.prompts, options.threads)))
+        return
+    model, parameters = make_model(options.out / "scratch")
+    ours, peer, greedy, raw = (measured(name, model, options) for name in ("qaudit", "peer", "greedy", "raw"))
+    same = sum(a == b for a, b in zip(ours["labels"], peer["labels"], strict=True))
+    import importlib.metadata
+
+    result = {
+        "what": "qaudit engine against llama_cpp.Llama one by one, and against raw llama_decode batches",
+        "model": {"shape": "llama, random weights", "parameters": parameters, "type": "Q4_K_M"},
+        "prompts": options.prompts,
+        "threads": options.threads,
+        "machine": platform.processor() or platform.machine(),
+        "llama_cpp_python": importlib.metadata.version("llama-cpp-python"),
+        "prompts_per_s": {
+            "qaudit": options.prompts / ours["seconds"],
+            "peer": options.prompts / peer["seconds"],
+        },
+        "speed_ratio": peer["seconds"] / ours["seconds"],
+        "same_labels": f"{same} of {options.prompts}",
+        "labels": {label: ours["labels"].count(label) for label in set(ours["labels"])},
+        "tokens_generated": {"qaudit": ours["tokens"], "peer": TOKENS * options.prompts},
+        "peak_mb": {"qaudit, both processes": ours["peak_mb"], "peer": peer["peak_mb"]},
+        "raw_ratio": greedy["tokens_per_s"] / raw["tokens_per_s"],
+        "tokens_per_s": {
+            "qaudit without early stop": greedy["tokens_per_s"],
+            "raw llama_decode": raw["tokens_per_s"],
+        },
+    }
+    text = json.dumps(result, indent=2)
+    print(text)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "audit_speed.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
