@@ -18,6 +18,7 @@ from qaudit.report.untrusted import encodable, one_line, presentable
 from qaudit.values import Metrics, Report, Status
 
 MAX_EXAMPLES = 15
+MAX_FINDINGS = 200
 LONGEST_NAME = 120
 _WORST_FIRST: tuple[Status, ...] = ("fail", "inconclusive", "pass")
 FEATURES = (
@@ -67,6 +68,7 @@ def render(report: Report, ladder: Sequence[plots.LadderPoint] = ()) -> str:
             ladder_plot=plots.ladder(rungs, report.checkpoint.sha256) if rungs else "",
             unmeasured=_unmeasured(metrics),
             max_examples=MAX_EXAMPLES,
+            max_findings=MAX_FINDINGS,
         )
     )
     return encodable(page)

@@ -157,6 +157,15 @@ def test_passages_that_cannot_be_read(model: LlamaModel, text: str, message: str
         read_passage(model, PassageAsk("p3", text, 4), nothing)
 
 
+@pytest.mark.parametrize("at_once", [2, 10, 33, 64])
+def test_the_size_of_a_batch_changes_no_bit(model: LlamaModel, at_once: int) -> None:
+    tokens = model.tokenize(PASSAGE + PROMPT)
+    # no last batch of one token, see SINGLE_TOKEN_BOUND
+    tokens = tokens[: len(tokens) - 2 * (len(tokens) % at_once == 1)]
+    assert len(tokens) > at_once
+    assert naive(model, tokens, at_once).tobytes() == naive(model, tokens).tobytes()
+
+
 @given(st.integers(1, 3000), st.integers(-1, 4000))
 def test_evenly_spaced(length: int, count: int) -> None:
     places = evenly_spaced(length, count)

@@ -4,15 +4,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from qaudit.engines import worker
-from qaudit.engines.protocol import Ask, ChoiceAsk, Conversation, EngineOptions, Limits, PassageAsk
+from qaudit.engines.protocol import Ask, ChoiceAsk, Conversation, PassageAsk
 from qaudit.engines.worker import WorkerEngine
 from qaudit.errors import EngineFailure
 
@@ -28,22 +27,6 @@ def asks(*texts: str) -> list[Ask]:
     return [ask(text) for text in texts]
 
 
-@pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    opened: list[WorkerEngine] = []
-
-    def started(name: str = "model", *, parallel: int = 4, **limits: float) -> WorkerEngine:
-        options = EngineOptions(threads=1, parallel=parallel, judge=None)
-        bounds = Limits(**{"stall_s": 20.0, **limits})  # type: ignore[arg-type]
-        opened.append(WorkerEngine(Path("/nowhere") / name, options, bounds, module="fake_worker"))
-        return opened[-1]
-
-    yield started
-    for engine in opened:
-        engine.close()
-
-
 def pid_of(engine: WorkerEngine) -> int:
     return int(engine.generate(asks("pid"))[0].reply.text)
 
@@ -55,48 +38,6 @@ def gone(pid: int, within_s: float = 5.0) -> bool:
             return True
         time.sleep(0.02)
     return False
-
-
-@pytest.mark.parametrize(
-    ("culprit", "limits"),
-    [
-        ("segfault", {}),
-        ("hang", {"stall_s": 0.8}),
-        ("allocate 9000000000", {"memory_bytes": 4 << 30}),
-        ("garbage", {}),
-        ("cut-off", {}),
-        ("flood", {"wall_s": 0.8}),
-        ("dribble", {"wall_s": 0.8}),
-        ("orphan", {}),
-        ("complain", {}),
-        ("skip", {}),
-        ("narrow", {}),
-        ("lie index 99", {}),
-        ("lie index -1", {}),
-        ("lie id 7", {}),
-        ("lie tokens 5", {}),
-        ('lie finish "well"', {}),
-    ],
-)
-def test_the_culprit_is_crashed_and_the_rest_is_answered(
-    start: Start, culprit: str, limits: dict[str, float]
-) -> None:
-    engine = start(**limits)
-    counts: list[int] = []
-    before = time.monotonic()
-    answers = engine.generate(asks("a", "b", "c", culprit, "d", "e", "f", "g"), counts.append)
-    assert time.monotonic() - before < 15
-    assert [a.reply.text or a.reply.finish for a in answers] == [
-        "echo a", "echo b", "echo c", "crashed", "echo d", "echo e", "echo f", "echo g",
-    ]  # fmt: skip
-    assert [a.reply.id for a in answers] == [
-        f"id of {t}" for t in ("a", "b", "c", culprit, "d", "e", "f", "g")
-    ]
-    assert counts == sorted(counts)
-    assert counts[-1] == 8
-    # killed in company, then alone; a worker that merely left one prompt out needs no killing
-    assert engine.restarts == (0 if culprit == "skip" else 2)
-    assert engine.generate(asks("again"))[0].reply.text == "echo again"
 
 
 def test_two_culprits_in_two_waves(start: Start) -> None:
@@ -139,40 +80,6 @@ def test_prompts_are_not_blamed_when_the_checkpoint_no_longer_loads(
     monkeypatch.setenv("TMPDIR", "gone")
     with pytest.raises(EngineFailure, match="did not survive loading"):
         engine.generate(asks("a", "segfault", "b"))
-
-
-def test_a_worker_that_does_not_listen_cannot_hold_its_parent(start: Start) -> None:
-    engine = start("deaf", stall_s=1.0)
-    long = "x" * 3_000_000  # more than fits in a pipe
-    before = time.monotonic()
-    with pytest.raises(EngineFailure, match="no sign of life in 1 s"):
-        engine.choose([ChoiceAsk("q", long, ("a",))])
-    assert time.monotonic() - before < 5
-
-
-@pytest.mark.parametrize(
-    ("text", "message", "limits"),
-    [
-        ("segfault", "killed by SIGSEGV", {}),
-        ("spin", "used up its processor time", {"cpu_s": 2}),
-        ("flood", "the call took longer than 0.5 s", {"wall_s": 0.5}),
-        ("hang", "no sign of life in 0.5 s", {"stall_s": 0.5, "wall_s": 9.0}),
-        ("cut-off", "cut off; ended with status 3", {}),
-        ("complain", "xx the[2J end", {}),
-    ],
-)
-def test_what_killed_it_is_named(start: Start, text: str, message: str, limits: dict[str, float]) -> None:
-    engine = start()
-    # a busy machine may take longer than these limits to start it
-    engine._process._limits = replace(engine._limits, **limits)  # type: ignore[union-attr, arg-type]
-    engine._limits = engine._process._limits  # type: ignore[union-attr]
-    if "cpu_s" in limits:
-        engine = start(**limits)
-    with pytest.raises(EngineFailure) as failure:
-        engine.choose([ChoiceAsk("q", text, ("a",))])
-    assert message in str(failure.value)
-    assert str(failure.value).startswith("/nowhere/model: the engine did not survive the choices")
-    assert len(str(failure.value)) < 500
 
 
 def test_no_secret_reaches_the_worker(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,13 @@ def test_a_split_checkpoint_of_many_files_is_cut() -> None:
     assert page.count("model-") == 200
 
 
+def test_findings_without_end_are_cut() -> None:
+    made = failing_report()
+    page = render(replace(made, findings=made.findings * 300))
+    assert page.count('class="card finding"') == 200
+    assert "and 100 more, in report.json" in page
+
+
 def test_the_ladder_shows_every_rung_and_marks_this_one() -> None:
     points = [p for r in (passing_report(), failing_report()) if (p := ladder_point(r))]
     other = replace(points[0], name="Q8_0", bits=8.5, sha256="cd" * 32)
