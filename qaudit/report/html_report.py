@@ -20,6 +20,7 @@ from qaudit.values import Metrics, Report, Status
 MAX_EXAMPLES = 15
 MAX_FINDINGS = 200
 LONGEST_NAME = 120
+LONGEST_PATH = 500
 _WORST_FIRST: tuple[Status, ...] = ("fail", "inconclusive", "pass")
 FEATURES = (
     ("dominant_prefix_share", "share of the commonest refusal opening"),
@@ -166,6 +167,7 @@ def _environment() -> jinja2.Environment:
         split_why=wording.evidence_and_reason,
         bound=wording.bound_on_loss,
         short=lambda text: one_line(text, LONGEST_NAME),
+        path=lambda text: one_line(text, LONGEST_PATH),
     )
     environment.globals["status_words"] = wording.STATUS_WORDS
     environment.globals["regime_words"] = wording.REGIME_WORDS
@@ -174,5 +176,6 @@ def _environment() -> jinja2.Environment:
 
 def _shown(value: object) -> object:
     if isinstance(value, str) and not isinstance(value, Markup):
-        return presentable(value)
+        # a figure and its sign stay on one line
+        return presentable(value).replace(" %", "\u00a0%")
     return value

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from qaudit.auditing.chain import run_audit
 from qaudit.auditing.events import Finished
 from qaudit.auditing.options import AuditOptions
