@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qaudit.errors import GateFailure, MissingExtra
-from qaudit.values import Report
+from qaudit.values import Report, RuleResult
 
 if TYPE_CHECKING:
     from qaudit.lab.members import Member
@@ -126,10 +126,14 @@ def _figures(report: Report) -> list[str]:
 
 
 def _reasons(report: Report) -> str:
-    from qaudit.report.wording import result_name
-
-    failed = list(dict.fromkeys(result_name(r) for r in report.verdict.rules if r.status == "fail"))
+    failed = list(dict.fromkeys(_named(r) for r in report.verdict.rules if r.status == "fail"))
     return ", ".join(failed[:4]) + (f" and {len(failed) - 4} more" if len(failed) > 4 else "")
+
+
+def _named(result: RuleResult) -> str:
+    # a rule over every category or suite gives one result for each: say which
+    parts = result.metric.split(".")
+    return f"{result.rule}[{parts[1]}]" if parts[0] in ("categories", "suites") else result.rule
 
 
 def _most_telling(members: "list[Member]") -> str:

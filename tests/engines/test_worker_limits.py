@@ -19,12 +19,12 @@ def asks(*texts: str) -> list[Ask]:
     ("culprit", "limits"),
     [
         ("segfault", {}),
-        ("hang", {"stall_s": 0.8}),
+        ("hang", {"stall_s": 3.0}),
         ("allocate 9000000000", {"memory_bytes": 4 << 30}),
         ("garbage", {}),
         ("cut-off", {}),
-        ("flood", {"wall_s": 0.8}),
-        ("dribble", {"wall_s": 0.8}),
+        ("flood", {"wall_s": 1.5}),
+        ("dribble", {"wall_s": 1.5}),
         ("orphan", {}),
         ("complain", {}),
         ("skip", {}),
@@ -43,7 +43,7 @@ def test_the_culprit_is_crashed_and_the_rest_is_answered(
     counts: list[int] = []
     before = time.monotonic()
     answers = engine.generate(asks("a", "b", "c", culprit, "d", "e", "f", "g"), counts.append)
-    assert time.monotonic() - before < 15
+    assert time.monotonic() - before < 60
     assert [a.reply.text or a.reply.finish for a in answers] == [
         "echo a", "echo b", "echo c", "crashed", "echo d", "echo e", "echo f", "echo g",
     ]  # fmt: skip
@@ -58,12 +58,12 @@ def test_the_culprit_is_crashed_and_the_rest_is_answered(
 
 
 def test_a_worker_that_does_not_listen_cannot_hold_its_parent(start: Start) -> None:
-    engine = start("deaf", stall_s=1.0)
+    engine = start("deaf", stall_s=3.0)
     long = "x" * 3_000_000  # more than fits in a pipe
     before = time.monotonic()
-    with pytest.raises(EngineFailure, match="no sign of life in 1 s"):
+    with pytest.raises(EngineFailure, match="no sign of life in 3 s"):
         engine.choose([ChoiceAsk("q", long, ("a",))])
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 12
 
 
 @pytest.mark.parametrize(
