@@ -37,6 +37,16 @@ INTERRUPTED = 130
 class LazyCommands(TyperGroup):
     """A command group that imports a command only when it runs."""
 
+    _only_summaries = False
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        """Write the help of the whole, for which no command need be imported."""
+        self._only_summaries = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._only_summaries = False
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401
         """Return the names of all commands."""
         return sorted(COMMANDS)
@@ -46,7 +56,7 @@ class LazyCommands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, attribute, summary = COMMANDS[cmd_name]
-        if _listing():
+        if self._only_summaries:
             return TyperCommand(cmd_name, short_help=summary, help=summary)
         loaded = getattr(importlib.import_module(module), attribute)
         if isinstance(loaded, typer.Typer):
@@ -57,11 +67,6 @@ class LazyCommands(TyperGroup):
             command = typer.main.get_command(single)
         command.name = cmd_name
         return command
-
-
-def _listing() -> bool:
-    words = sys.argv[1:]
-    return not words or words[0] in ("--help", "-h")
 
 
 app = typer.Typer(
@@ -109,18 +114,14 @@ def run(arguments: list[str] | None = None) -> int:
         _complain(console, str(error))
         return int(error.exit_code)
     except typer.Exit as error:
-        if error.exit_code == INTERRUPTED:
-            _complain(console, "interrupted; an audit goes on with --resume")
-            return int(ExitCode.UNABLE)
-        return error.exit_code
+        result = error.exit_code
     except TyperException as error:
         # usage errors know how to word themselves; the plain text of some is empty
         message = getattr(error, "format_message", error.__str__)()
         _complain(console, f"{message.rstrip('.')}; see qaudit --help")
         return int(ExitCode.UNABLE)
     except (KeyboardInterrupt, typer.Abort):
-        _complain(console, "interrupted; an audit goes on with --resume")
-        return int(ExitCode.UNABLE)
+        result = INTERRUPTED
     except BrokenPipeError:
         # the reader of our output has gone; leave nothing for the interpreter to flush into it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -131,6 +132,9 @@ def run(arguments: list[str] | None = None) -> int:
         _complain(
             console, f"internal error ({type(error).__name__}: {error}); set QAUDIT_DEBUG=1 and report it"
         )
+        return int(ExitCode.UNABLE)
+    if result == INTERRUPTED:
+        _complain(console, "interrupted; an audit goes on with --resume")
         return int(ExitCode.UNABLE)
     return result if isinstance(result, int) else int(ExitCode.PASS)
 
