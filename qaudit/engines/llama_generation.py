@@ -5,6 +5,7 @@ the next prompt in the same step. The run is deterministic for a given list of p
 starts from an empty memory and admits prompts in order.
 """
 
+import codecs
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from qaudit.values import Finish, Label, Reply, TokenLogprob
 
 TOP = 20
 DECIDE_EVERY = 8
+# a character cut between two tokens waits for its end, so that early stop reads what the report will hold
+_UTF8 = codecs.getincrementaldecoder("utf-8")
 Decider = Callable[[str, str, int], Label | None]
 
 
@@ -29,7 +32,8 @@ class _Running:
     waiting: list[int]  # prompt tokens not fed yet, or the one token just generated
     position: int
     generated: list[int] = field(default_factory=list)
-    text: bytearray = field(default_factory=bytearray)
+    text: str = ""
+    decoder: codecs.IncrementalDecoder = field(default_factory=lambda: _UTF8("replace"))
     first: FloatArray | None = None
 
 
@@ -141,23 +145,25 @@ class GreedyRun:
         if running.first is None:
             running.first = log_softmax(logits)
         if self._model.is_end(token):
+            running.text += running.decoder.decode(b"", final=True)
             self._finish(running, "eos")
             return
         running.generated.append(token)
-        running.text += self._model.piece(token)
+        running.text += running.decoder.decode(self._model.piece(token))
         running.waiting = [token]
         count = len(running.generated)
         if count >= running.ask.max_tokens:
             self._finish(running, "length")
-        elif self._decide and count % DECIDE_EVERY == 0:
-            text = running.text.decode(errors="ignore")
-            if self._decide(running.ask.question, text, count) is not None:
-                self._finish(running, "decided")
+        elif (
+            self._decide
+            and count % DECIDE_EVERY == 0
+            and self._decide(running.ask.question, running.text, count) is not None
+        ):
+            self._finish(running, "decided")
 
     def _finish(self, running: _Running, finish: Finish) -> None:
-        text = bytes(running.text).decode(errors="replace")
         top = top_tokens(self._model, running.first) if running.first is not None else ()
-        reply = Reply(running.ask.id, text, len(running.generated), finish, top)
+        reply = Reply(running.ask.id, running.text, len(running.generated), finish, top)
         self._on_answer(running.index, Answer(reply, running.first))
         self._model.forget(running.sequence)
         self._free.append(running.sequence)

@@ -129,6 +129,25 @@ def test_early_stop_sees_question_text_and_count(model: LlamaModel) -> None:
     assert answer.reply.text.startswith(seen[0][1])
 
 
+def test_early_stop_reads_what_the_reply_will_hold(
+    model: LlamaModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # characters of two bytes, one byte a token, and bytes that are no text at all
+    stream = "é".encode() * 4 + b"\xff" + "é".encode() * 8
+    # tokenizing the prompt looks at one piece too, to see whether the text opens with BOS
+    pieces = iter([b"<|bos|>", *(stream[i : i + 1] for i in range(len(stream))), *[b""] * 99])
+    monkeypatch.setattr(type(model), "piece", lambda _self, _token: next(pieces))
+    seen: list[str] = []
+
+    def decide(_question: str, text: str, tokens: int) -> Label | None:
+        seen.append(text)
+        return "incoherent" if tokens == 16 else None
+
+    answer = run(model, [ask(QUESTIONS[0])], decide)[0]
+    assert seen == ["éééé", "éééé\ufffdééé"]
+    assert (answer.reply.finish, answer.reply.text) == ("decided", seen[-1])
+
+
 def test_more_prompts_than_sequences_keep_their_order(model: LlamaModel) -> None:
     assert [a.reply.id for a in run(model, [ask(q, 2) for q in QUESTIONS])] == QUESTIONS
     assert run(model, []) == []
