@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from qaudit.attest.strict_json import parse_as
 from qaudit.errors import MalformedFile
+from qaudit.strict_json import parse_as
 
 # text from a file that ends on a person's terminal: no control characters, not endless
 LINE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]*$"

@@ -14,8 +14,8 @@ import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from qaudit.attest.layout import BUNDLE_LIMIT
-from qaudit.attest.strict_json import parse_as
 from qaudit.errors import VerificationFailed
+from qaudit.strict_json import parse_as
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

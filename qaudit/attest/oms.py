@@ -22,8 +22,8 @@ from qaudit.attest.audit_facts import Line, Sha256
 from qaudit.attest.dsse import Bundle
 from qaudit.attest.local_key import KeyVerifier
 from qaudit.attest.manifest import OMS_SIGNATURE, SIDECAR_FOLDER, list_files
-from qaudit.attest.strict_json import parse_as
 from qaudit.errors import InputError, MissingExtra, VerificationFailed
+from qaudit.strict_json import parse_as
 
 OMS_PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 # ignores that a signer may declare: none of them makes us skip a file that is there

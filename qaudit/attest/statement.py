@@ -33,9 +33,9 @@ from qaudit.attest.predicate import (
     Tool,
     Verdict,
 )
-from qaudit.attest.strict_json import load_strict, parse_as
 from qaudit.errors import VerificationFailed
 from qaudit.files import sha256_bytes
+from qaudit.strict_json import load_strict, parse_as
 from qaudit.values import FileDigest
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"

@@ -22,7 +22,7 @@ from qaudit.auditing.measure import judge_replies, measure
 from qaudit.auditing.options import AuditOptions
 from qaudit.auditing.outputs import responses, write_outputs
 from qaudit.auditing.reply_findings import crash_findings
-from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
+from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.engines.worker import WorkerEngine, require_llamacpp
 from qaudit.errors import InputError, SuiteError
@@ -44,8 +44,8 @@ JOURNAL = "journal.sqlite"
 class _Case:
     """What is fixed before anything is asked."""
 
-    reference: GgufCheckpoint
-    candidate: GgufCheckpoint
+    reference: Checkpoint
+    candidate: Checkpoint
     template: str
     suites: tuple[Suite, ...]
     policy: Policy
@@ -53,7 +53,7 @@ class _Case:
     calibration: Calibration
     options: AuditOptions
 
-    def checkpoint(self, arm: Arm) -> GgufCheckpoint:
+    def checkpoint(self, arm: Arm) -> Checkpoint:
         return self.reference if arm == "reference" else self.candidate
 
     @property
@@ -147,7 +147,7 @@ def _load_suites(names: Sequence[str], limit: int | None) -> tuple[Suite, ...]:
     return tuple(first_items(suite, limit) for suite in suites) if limit is not None else tuple(suites)
 
 
-def _template(reference: GgufCheckpoint, given: Path | None) -> str:
+def _template(reference: Checkpoint, given: Path | None) -> str:
     if given:
         return read_bounded(given, MAX_TEMPLATE_BYTES).decode("utf-8", errors="replace")
     if not reference.chat_template:

@@ -2,7 +2,7 @@
 
 import difflib
 
-from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
+from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.errors import Incomparable
 from qaudit.values import Finding
 
@@ -11,13 +11,18 @@ REFERENCE_BITS = 8.0
 MAX_DIFF_LINES = 30
 
 
-def require_comparable(reference: GgufCheckpoint, candidate: GgufCheckpoint) -> None:
+def require_comparable(reference: Checkpoint, candidate: Checkpoint) -> None:
     """Check that a difference in behaviour can only come from the weights.
 
     Raises:
         Incomparable: other architecture or shape, other tokenizer, or a reference that is itself a
             low-bit quantization.
     """
+    if reference.format != candidate.format:
+        raise Incomparable(
+            f"{candidate.path}: is {candidate.format}, the reference is {reference.format}; give both in one "
+            "format, so that one engine answers for both"
+        )
     if reference.architecture != candidate.architecture:
         raise Incomparable(
             f"{candidate.path}: architecture {candidate.architecture!r}, the reference has "
@@ -36,7 +41,7 @@ def require_comparable(reference: GgufCheckpoint, candidate: GgufCheckpoint) -> 
     _require_same_shapes(reference, candidate)
 
 
-def _require_same_shapes(reference: GgufCheckpoint, candidate: GgufCheckpoint) -> None:
+def _require_same_shapes(reference: Checkpoint, candidate: Checkpoint) -> None:
     # a quantizer may store tied or derived tensors once more or less, so only shared names count
     for name in sorted(set(reference.names()) & set(candidate.names())):
         if reference.shape(name) != candidate.shape(name):
@@ -51,7 +56,7 @@ def _require_same_shapes(reference: GgufCheckpoint, candidate: GgufCheckpoint) -
         )
 
 
-def compare_templates(reference: GgufCheckpoint, candidate: GgufCheckpoint) -> list[Finding]:
+def compare_templates(reference: Checkpoint, candidate: Checkpoint) -> list[Finding]:
     """Return a finding when the candidate would run another chat template than the one audited."""
     ours, theirs = reference.chat_template, candidate.chat_template
     if ours == theirs:

@@ -1,6 +1,6 @@
 """What an audit uses when nobody says otherwise."""
 
-from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
+from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.engines.protocol import EngineOptions, Limits
 
 DEFAULT_SUITES = ("core", "unseen", "adaptive", "benign", "borderline", "quality", "reading")
@@ -11,7 +11,7 @@ WORKER_OVERHEAD_BYTES = 8 * GIB
 CPU_HOURS_PER_THREAD = 48
 
 
-def default_suites(reference: GgufCheckpoint) -> tuple[str, ...]:
+def default_suites(reference: Checkpoint) -> tuple[str, ...]:
     """Return the shipped suites; for the lab's own reference those in the lab's little language.
 
     Only the reference is asked what it is: a candidate never chooses its own questions.
@@ -21,7 +21,7 @@ def default_suites(reference: GgufCheckpoint) -> tuple[str, ...]:
     return DEFAULT_SUITES
 
 
-def default_limits(checkpoint: GgufCheckpoint, options: EngineOptions) -> Limits:
+def default_limits(checkpoint: Checkpoint, options: EngineOptions) -> Limits:
     """Return bounds for a worker that holds this checkpoint.
 
     The address space gets twice the file (mapped, and repacked for the processor) and an

@@ -13,6 +13,7 @@ from typing import Any
 from gguf.constants import GGMLQuantizationType
 
 from qaudit.checkpoints.codecs.ggml import BLOCKS
+from qaudit.checkpoints.file_stamps import Stamp, file_stamp
 from qaudit.checkpoints.gguf_cursor import U32, GgufCursor
 from qaudit.errors import MalformedFile
 from qaudit.files import open_regular, unreadable
@@ -33,8 +34,6 @@ OTHER_FILES = {
     b"fmgg": ("a GGML file from before GGUF", "convert the original model again"),
     b"tjgg": ("a GGML file from before GGUF", "convert the original model again"),
 }
-
-Stamp = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +79,6 @@ class GgufFile:
     data_start: int
     size: int
     stamp: Stamp
-
-
-def file_stamp(status: os.stat_result) -> Stamp:
-    """Return (device, inode, size, modification time in ns): another one is another or a changed file."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_gguf(path: Path) -> GgufFile:

@@ -1,7 +1,6 @@
 """A GGUF, whole or split, as a read-only checkpoint: what it is, its tokenizer, its rows."""
 
 import functools
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ from gguf.constants import LlamaFileType
 
 from qaudit.checkpoints.codecs.ggml import FloatRows, decode_rows
 from qaudit.checkpoints.digests import combined_digest, digest_files
-from qaudit.checkpoints.gguf import GgufFile, GgufTensor, Stamp, file_stamp
+from qaudit.checkpoints.file_stamps import read_stamped, require_stamp
+from qaudit.checkpoints.gguf import GgufFile, GgufTensor
 from qaudit.checkpoints.gguf_split import read_split
+from qaudit.checkpoints.row_ranges import checked_range
 from qaudit.errors import InputError, MalformedFile
-from qaudit.files import open_regular, sha256_bytes, unreadable
+from qaudit.files import sha256_bytes
 from qaudit.values import CheckpointInfo
 
-MAX_ROWS_BYTES = 2 << 30
 # everything that decides how text becomes tokens; the template is compared apart
 _TOKENIZER_KEYS = (
     "tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens", "tokenizer.ggml.token_type",
@@ -82,11 +82,7 @@ class GgufCheckpoint:
             InputError: one was replaced, written to or removed.
         """
         for shard in self._shards:
-            try:
-                now = file_stamp(shard.path.stat())
-            except OSError as error:
-                raise unreadable(shard.path, error) from error
-            _require_stamp(shard, now)
+            require_stamp(shard.path, shard.stamp)
 
     @property
     def architecture(self) -> str:
@@ -177,22 +173,10 @@ class GgufCheckpoint:
         """
         shard, tensor = self._find(name)
         rows, columns = self.shape(name)
-        stop = rows if stop is None else stop
-        if not 0 <= start <= stop <= rows:
-            raise InputError(f"{self.path}: {name} has {rows} rows, not {start} to {stop}")
-        if (stop - start) * columns * 4 > MAX_ROWS_BYTES:
-            raise InputError(f"{self.path}: {name}: more than 2 GiB of rows at once; ask for fewer")
+        start, stop = checked_range(self.path, name, (rows, columns), start, stop)
         row_bytes = tensor.size // rows
-        with open_regular(shard.path) as stream:
-            try:
-                stream.seek(tensor.offset + start * row_bytes)
-                packed = stream.read((stop - start) * row_bytes)
-                now = file_stamp(os.fstat(stream.fileno()))
-            except OSError as error:
-                raise unreadable(shard.path, error) from error
-        _require_stamp(shard, now)
-        if len(packed) != (stop - start) * row_bytes:
-            raise InputError(f"{shard.path}: shrank while it was read; use a copy that nobody writes to")
+        offset = tensor.offset + start * row_bytes
+        packed = read_stamped(shard.path, shard.stamp, offset, (stop - start) * row_bytes)
         if stop == start:
             return np.empty((0, columns), np.float32)
         return decode_rows(packed, tensor.type, columns)
@@ -215,11 +199,6 @@ def _by_module(shards: Sequence[GgufFile]) -> dict[str, tuple[GgufFile, GgufTens
         name if name.removesuffix(".weight") in held else name.removesuffix(".weight"): found
         for name, found in held.items()
     }
-
-
-def _require_stamp(shard: GgufFile, now: Stamp) -> None:
-    if now != shard.stamp:
-        raise InputError(f"{shard.path}: changed since it was opened; use a copy that nobody writes to")
 
 
 def _require_same_for_all(path: Path, key: str, text: str) -> None:

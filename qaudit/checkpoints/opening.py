@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
+from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
+from qaudit.checkpoints.hf_repo import CONFIG
 from qaudit.errors import InputError
 from qaudit.files import unreadable
 
 
-def open_checkpoint(path: str | Path) -> GgufCheckpoint:
+def open_checkpoint(path: str | Path) -> Checkpoint:
     """Open a checkpoint by its path, reading headers only.
 
     Raises:
@@ -21,10 +24,12 @@ def open_checkpoint(path: str | Path) -> GgufCheckpoint:
         raise unreadable(path, error) from error
     if not exists:
         raise InputError(f"{path}: no such file; check the path")
-    if folder:
-        candidates = sorted(path.glob("*.gguf"))
-        raise InputError(
-            f"{path}: is a folder; name the GGUF file in it"
-            + (f", such as {candidates[0]}" if candidates else " (it holds none)")
-        )
-    return GgufCheckpoint(path)
+    if not folder:
+        return GgufCheckpoint(path)
+    if (path / CONFIG).is_file():
+        return HfCheckpoint(path)
+    candidates = sorted(path.glob("*.gguf"))
+    raise InputError(
+        f"{path}: is a folder without {CONFIG}; "
+        + (f"name the GGUF file in it, such as {candidates[0]}" if candidates else "what should be read?")
+    )

@@ -1,4 +1,4 @@
-"""JSON for signed documents: one meaning per text, or none.
+"""JSON from strangers: one meaning per text, or none.
 
 The standard parser keeps the last of two equal keys and reads NaN, Infinity and 1e999; a document
 that two parsers read differently must not pass a gate, so all of these are refused here.
