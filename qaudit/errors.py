@@ -5,6 +5,7 @@
     │   ├── MalformedFile       a file's bytes do not hold what they claim
     │   │   └── LimitExceeded   a length or count is over its cap
     │   ├── Incomparable        reference and candidate cannot be compared
+    │   ├── OtherAudit          a journal is of another audit than the one to resume
     │   ├── PolicyError         a policy file names something unknown
     │   └── SuiteError          a suite does not load or is empty
     ├── EnvironmentProblem      this machine cannot do it                      exit 2
@@ -76,6 +77,10 @@ class LimitExceeded(MalformedFile):
 
 class Incomparable(InputError):
     """Reference and candidate differ in something that makes a comparison meaningless."""
+
+
+class OtherAudit(InputError):
+    """A journal holds the answers of another audit: other files, suites, settings or qaudit."""
 
 
 class PolicyError(InputError):

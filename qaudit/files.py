@@ -10,6 +10,10 @@ from pathlib import Path
 
 from qaudit.errors import InputError, LimitExceeded, OutputProblem
 
+# mkstemp's 0600 would hide reports from their readers. The mask can only be read by setting it, which
+# is done once, here: two threads at it could leave the process without one
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
 SHOWN_NAME = 40  # of the final name in the temporary one, so that a long name still fits
 
 
@@ -139,7 +143,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
             stream.write(raw)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
         temporary = None
     except (OSError, ValueError) as error:
@@ -150,10 +154,3 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         if temporary:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-
-
-def _umask() -> int:
-    # the mask can only be read by setting it; mkstemp's 0600 would hide reports from their readers
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

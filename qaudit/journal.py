@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qaudit.errors import InputError, OutputProblem
+from qaudit.errors import InputError, OtherAudit, OutputProblem
 
 LAYOUT = "qaudit/journal/v1"
 _TABLES = """
@@ -54,7 +54,8 @@ class Journal:
         resume: go on with what is there; otherwise start empty.
 
     Raises:
-        InputError: `resume` with a journal of another audit, or a file that is no journal.
+        OtherAudit: `resume` with a journal of another audit.
+        InputError: `resume` with a file that is no journal.
         OutputProblem: the file cannot be written.
     """
 
@@ -83,9 +84,9 @@ class Journal:
             known = dict(self._database.execute("SELECT key, value FROM about"))
             begun = known or self._database.execute("SELECT 1 FROM records LIMIT 1").fetchone()
         if begun and known.get("layout") != LAYOUT:
-            raise InputError(f"{self._path}: a journal of another qaudit; run without --resume")
+            raise OtherAudit(f"{self._path}: a journal of another qaudit; run without --resume")
         if begun and known.get("key") != key:
-            raise InputError(
+            raise OtherAudit(
                 f"{self._path}: the journal is of another audit (files, suites or settings differ); "
                 "run without --resume"
             )

@@ -364,6 +364,24 @@ class JudgeRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """What the answers depend on besides the two checkpoints, the suites and the engine's build.
+
+    `template_source` says whose chat template both arms were asked with; `calibration_sha256` is of
+    the RTSI calibration file, where one was given. Tokens count, prompts are `batch` at a time.
+    """
+
+    template_source: Literal["reference", "file"]
+    template_sha256: str
+    max_tokens: int
+    context: int
+    parallel: int
+    batch: int
+    gpu_layers: int
+    calibration_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """`report.json` as a value (CONTRACT, schema qaudit/report/v1)."""
 
@@ -381,4 +399,5 @@ class Report:
     findings: tuple[Finding, ...]
     evidence: Evidence
     notes: tuple[str, ...] = ()
+    settings: Settings | None = None
     schema: Literal["qaudit/report/v1"] = "qaudit/report/v1"

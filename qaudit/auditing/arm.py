@@ -21,8 +21,11 @@ class ArmPlan:
     batch: int
 
 
-def render_prompts(engine: Engine, journal: Journal, plan: ArmPlan) -> Iterator[str]:
-    """Render all prompts once, with the reference's engine and template; yields notes.
+def render_prompts(engine: Engine, journal: Journal, plan: ArmPlan) -> list[str]:
+    """Render all prompts once, with the reference's engine and template.
+
+    Returns:
+        a note for each prompt that did not render; the same ones when the audit is resumed.
 
     Raises:
         InputError: the template renders none of the prompts.
@@ -30,17 +33,17 @@ def render_prompts(engine: Engine, journal: Journal, plan: ArmPlan) -> Iterator[
     wanted = refusal.conversations(plan.suites)
     known = journal.known("reference", "prompt")
     missing = [c for c in wanted if c.id not in known]
-    if not missing:
-        return
-    rendered = engine.render(plan.template, missing)
-    failed = [r for r in rendered if r.error]
-    if failed and len(failed) == len(wanted):
-        raise InputError(
-            f"the reference's chat template renders no prompt: {failed[0].error}; give --chat-template FILE"
+    if missing:
+        rendered = engine.render(plan.template, missing)
+        if len(missing) == len(wanted) and all(r.error for r in rendered):
+            raise InputError(
+                f"the chat template renders no prompt: {rendered[0].error}; give --chat-template FILE"
+            )
+        journal.add(
+            "reference", "prompt", [Record(r.id, {"text": r.text, "error": r.error}) for r in rendered]
         )
-    journal.add("reference", "prompt", [Record(r.id, {"text": r.text, "error": r.error}) for r in rendered])
-    for item in failed:
-        yield f"{item.id} was not asked: {item.error}"
+    fields = journal.fields("reference", "prompt")
+    return [f"{c.id} was not asked: {fields[c.id]['error']}" for c in wanted if fields[c.id]["error"]]
 
 
 def rendered_prompts(journal: Journal) -> dict[str, str]:
@@ -101,7 +104,7 @@ def _choices(
         wanted = [asks[i] for i in batch]
         if any(ask.id not in known for ask in wanted):
             scores = engine.choose(wanted)
-            journal.add(
+            journal.add(  # a score that is empty says that the item could not be scored
                 arm,
                 "choices",
                 [Record(s.id, {"logprobs": list(s.logprobs), "tokens": list(s.tokens)}) for s in scores],
@@ -115,7 +118,8 @@ def _passages(engine: Engine, arm: Arm, journal: Journal, suites: Sequence[Suite
     missing = [ask for ask in asks if ask.id not in known]
     for done, score in enumerate(engine.read(missing), start=len(asks) - len(missing) + 1):
         fields = {"token_logprobs": [float(x) for x in score.token_logprobs]}
-        journal.add(arm, "passages", [Record(score.id, fields, score.logprobs)])
+        floats = score.logprobs if len(score.logprobs) else None
+        journal.add(arm, "passages", [Record(score.id, fields, floats)])
         yield Asked(arm, "passages", done, len(asks))
 
 

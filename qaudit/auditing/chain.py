@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from qaudit import __version__
 from qaudit.auditing.arm import ArmPlan, render_prompts, require_answers, run_arm
@@ -20,13 +21,14 @@ from qaudit.auditing.defaults import default_limits, default_suites
 from qaudit.auditing.events import ARMS, Arm, Event, Finished, Loaded, Noted, Opened
 from qaudit.auditing.measure import judge_replies, measure
 from qaudit.auditing.options import AuditOptions
-from qaudit.auditing.outputs import responses, write_outputs
+from qaudit.auditing.outputs import remove_outputs, responses, write_outputs
 from qaudit.auditing.reply_findings import crash_findings
 from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.opening import open_checkpoint
+from qaudit.engines.protocol import EngineOptions
 from qaudit.engines.worker import WorkerEngine, require_llamacpp
 from qaudit.errors import InputError, SuiteError
-from qaudit.files import make_folder, read_bounded, sha256_bytes
+from qaudit.files import make_folder, read_bounded, sha256_bytes, sha256_file
 from qaudit.journal import Journal
 from qaudit.judges.judging import Judge, load_judge
 from qaudit.metrics.rtsi import PUBLISHED, Calibration, load_calibration
@@ -34,7 +36,7 @@ from qaudit.policy.evaluation import evaluate
 from qaudit.policy.schema import Policy, find_policy, load_policy
 from qaudit.probes.refusal import first_items
 from qaudit.suites.loading import load_suite
-from qaudit.values import EngineInfo, JudgeRef, Report, Suite, SuiteRef, ToolRef
+from qaudit.values import EngineInfo, JudgeRef, Report, Settings, Suite, SuiteRef, ToolRef
 
 MAX_TEMPLATE_BYTES = 1 << 20
 JOURNAL = "journal.sqlite"
@@ -47,6 +49,7 @@ class _Case:
     reference: Checkpoint
     candidate: Checkpoint
     template: str
+    template_source: Literal["reference", "file"]
     suites: tuple[Suite, ...]
     policy: Policy
     judge: Judge
@@ -81,7 +84,6 @@ def run_audit(candidate: str | Path, reference: str | Path, options: AuditOption
         EnvironmentProblem: an extra is missing, the engine fails, or the outputs cannot be written.
     """
     started = time.monotonic()
-    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     require_llamacpp()
     case = _prepare(candidate, reference, options)
     yield Opened(case.reference.info, case.candidate.info, tuple(s.name for s in case.suites))
@@ -90,8 +92,10 @@ def run_audit(candidate: str | Path, reference: str | Path, options: AuditOption
         make_folder(folder)
         journal = Journal(folder / JOURNAL, case.key, resume=options.resume)
         stack.callback(journal.close)
+        # the report of an earlier audit must not stand there for one that fails now
+        remove_outputs(folder)
         engine, notes = yield from _ask_both(case, journal)
-        report, text = _conclude(case, journal, engine, notes, created, started)
+        report, text = _conclude(case, journal, engine, notes, started)
         if options.out:
             write_outputs(options.out, report, text)
         yield Finished(report, options.out)
@@ -101,23 +105,31 @@ def audit(
     checkpoint: str | Path,
     reference: str | Path,
     suites: Sequence[str] = (),
-    policy: str = "default",
-    engine: AuditOptions | None = None,
+    policy: str | None = None,
+    engine: EngineOptions | None = None,
+    options: AuditOptions | None = None,
 ) -> Report:
     """Audit a checkpoint and return the report; the same thing as `qaudit audit`.
 
     Args:
         checkpoint: the candidate.
         reference: the model that it was made from, at 8 bits per weight or more.
-        suites: names of shipped suites or folders; empty for the default set.
-        policy: name of a shipped policy or a file.
-        engine: further options; its suites and policy are replaced by the arguments.
+        suites: names of shipped suites or folders; empty for those of `options`, or the default set.
+        policy: name of a shipped policy or a file; None for that of `options`, or "default".
+        engine: threads, parallel sequences, context and GPU layers; None for those of `options`.
+        options: everything else that can be chosen.
 
     Raises:
         QauditError: see `run_audit`.
     """
-    options = replace(engine or AuditOptions(), suites=tuple(suites), policy=policy)
-    for event in run_audit(checkpoint, reference, options):
+    chosen = options or AuditOptions()
+    chosen = replace(
+        chosen,
+        suites=tuple(suites) or chosen.suites,
+        policy=policy or chosen.policy,
+        engine=engine or chosen.engine,
+    )
+    for event in run_audit(checkpoint, reference, chosen):
         if isinstance(event, Finished):
             return event.report
     raise InputError(f"{checkpoint}: the audit ended without a report; please report this as a bug")
@@ -134,7 +146,10 @@ def _prepare(candidate: str | Path, reference: str | Path, options: AuditOptions
     if options.out:
         make_folder(options.out)
     template = _template(opened_reference, options.chat_template)
-    return _Case(opened_reference, opened_candidate, template, suites, policy, judge, calibration, options)
+    source: Literal["reference", "file"] = "file" if options.chat_template else "reference"
+    return _Case(
+        opened_reference, opened_candidate, template, source, suites, policy, judge, calibration, options
+    )
 
 
 def _load_suites(names: Sequence[str], limit: int | None) -> tuple[Suite, ...]:
@@ -162,7 +177,7 @@ def _ask_both(case: _Case, journal: Journal) -> Generator[Event, None, tuple[Eng
     info: EngineInfo | None = None
     for arm in ARMS:
         checkpoint = case.checkpoint(arm)
-        limits = case.options.limits or default_limits(checkpoint, case.options.engine)
+        limits = case.options.limits or default_limits(checkpoint, case.options)
         engine = WorkerEngine(checkpoint.path, case.options.engine, limits, case.reference.special_tokens)
         try:
             info = engine.info
@@ -183,16 +198,16 @@ def _ask_both(case: _Case, journal: Journal) -> Generator[Event, None, tuple[Eng
 
 
 def _conclude(
-    case: _Case, journal: Journal, engine: EngineInfo, notes: tuple[str, ...], created: str, started: float
+    case: _Case, journal: Journal, engine: EngineInfo, notes: tuple[str, ...], started: float
 ) -> tuple[Report, str]:
     judged = judge_replies(journal, case.suites, case.judge)
     metrics, regime = measure(journal, case.suites, judged, case.calibration)
-    findings = (*compare_templates(case.reference, case.candidate), *crash_findings(journal))
+    findings = (*compare_templates(case.template, case.candidate), *crash_findings(journal))
     verdict = evaluate(case.policy, metrics, findings, regime)
     text, evidence = responses(case.suites, judged)
     report = Report(
         tool=ToolRef("qaudit", __version__),
-        created=created,
+        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         duration_s=round(time.monotonic() - started, 3),
         seed=case.options.seed,
         checkpoint=case.candidate.info,
@@ -205,5 +220,20 @@ def _conclude(
         findings=findings,
         evidence=evidence,
         notes=notes,
+        settings=_settings(case),
     )
     return report, text
+
+
+def _settings(case: _Case) -> Settings:
+    engine, calibration = case.options.engine, case.options.calibration
+    return Settings(
+        template_source=case.template_source,
+        template_sha256=sha256_bytes(case.template.encode(errors="surrogatepass")),
+        max_tokens=case.options.max_tokens,
+        context=engine.context_per_sequence,
+        parallel=engine.parallel,
+        batch=case.options.batch,
+        gpu_layers=engine.gpu_layers,
+        calibration_sha256=sha256_file(calibration) if calibration else None,
+    )

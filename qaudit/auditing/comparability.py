@@ -56,10 +56,10 @@ def _require_same_shapes(reference: Checkpoint, candidate: Checkpoint) -> None:
         )
 
 
-def compare_templates(reference: Checkpoint, candidate: Checkpoint) -> list[Finding]:
+def compare_templates(audited: str, candidate: Checkpoint) -> list[Finding]:
     """Return a finding when the candidate would run another chat template than the one audited."""
-    ours, theirs = reference.chat_template, candidate.chat_template
-    if ours == theirs:
+    theirs = candidate.chat_template
+    if audited == theirs:
         return []
     if theirs is None:
         return [
@@ -68,21 +68,21 @@ def compare_templates(reference: Checkpoint, candidate: Checkpoint) -> list[Find
                 severity="medium",
                 title="The candidate has no chat template",
                 location="tokenizer.chat_template",
-                evidence="the reference has one; a runtime will guess another format",
-                remedy="copy the reference's template into the file (gguf_set_metadata or gguf_new_metadata)",
+                evidence="the audit used one; a runtime will guess another format",
+                remedy="copy the audited template into the file (gguf_set_metadata or gguf_new_metadata)",
             )
         ]
     difference = difflib.unified_diff(
-        (ours or "").splitlines(), theirs.splitlines(), "reference", "candidate", "", "", 1, ""
+        audited.splitlines(), theirs.splitlines(), "audited", "candidate", "", "", 1, ""
     )
     return [
         Finding(
             id="template-differs",
             severity="high",
-            title="The candidate's chat template is not the reference's",
+            title="The candidate's chat template is not the one that was audited",
             location="tokenizer.chat_template",
             evidence="\n".join(list(difference)[:MAX_DIFF_LINES]),
-            remedy="a runtime will use this one, but the reference's was audited: put the reference's back",
+            remedy="a runtime will use this one, but another was audited: put the reference's in its place",
             references=("https://arxiv.org/abs/2602.04653",),
         )
     ]

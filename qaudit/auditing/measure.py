@@ -159,7 +159,7 @@ def _quality(journal: Journal, suites: Sequence[Suite]) -> QualityMeasure | None
     questions = [
         (key, item.answer)
         for key, _, item in items_of(suites, "choose")
-        if item.answer is not None and all(key in choices[arm] for arm in ARMS)
+        if item.answer is not None and all(_scored(choices[arm], key, "logprobs") for arm in ARMS)
     ]
     accuracy = quality.accuracy_change(
         [_per_token(choices["reference"][key]) for key, _ in questions],
@@ -167,7 +167,11 @@ def _quality(journal: Journal, suites: Sequence[Suite]) -> QualityMeasure | None
         [answer for _, answer in questions],
     )
     passages: dict[Arm, Fields] = {arm: journal.fields(arm, "passages") for arm in ARMS}
-    read = [key for key, _, _ in items_of(suites, "read") if all(key in passages[arm] for arm in ARMS)]
+    read = [
+        key
+        for key, _, _ in items_of(suites, "read")
+        if all(_scored(passages[arm], key, "token_logprobs") for arm in ARMS)
+    ]
     perplexity = quality.perplexity_change(
         *([x for key in read for x in passages[arm][key]["token_logprobs"]] for arm in ARMS)
     )
@@ -177,6 +181,11 @@ def _quality(journal: Journal, suites: Sequence[Suite]) -> QualityMeasure | None
         if key in figures:
             divergence.add_figures(figures[key]["kl_nats"], figures[key]["agreed"])
     return quality.assemble(accuracy, perplexity, divergence)
+
+
+def _scored(fields: Fields, key: str, name: str) -> bool:
+    # an item that an engine could not score has an empty list
+    return key in fields and bool(fields[key][name])
 
 
 def _per_token(fields: Mapping[str, Any]) -> list[float]:

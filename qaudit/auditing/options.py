@@ -28,7 +28,7 @@ class AuditOptions:
         batch: prompts that are answered and stored together.
         engine: threads, parallel sequences, context, GPU layers and judge.
         limits: bounds of the worker; None sets them from the files' sizes.
-        chat_template: file with a template to use where the reference carries none.
+        chat_template: file with a template for both arms in place of the reference's.
         calibration: RTSI calibration file; None for the published one.
         seed: recorded; greedy decoding draws nothing.
     """

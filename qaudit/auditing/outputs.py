@@ -6,12 +6,15 @@ from pathlib import Path
 
 from qaudit.auditing.events import ARMS
 from qaudit.auditing.measure import Judged
+from qaudit.errors import OutputProblem
 from qaudit.files import sha256_bytes, write_atomically
 from qaudit.probes.refusal import BEHAVIOUR, items_of
 from qaudit.report import html_report, json_report, junit, sarif
 from qaudit.values import Evidence, Report, ResponsesRef, Suite
 
 RESPONSES = "responses.jsonl"
+REPORT = "report.json"
+PAGES = ("report.html", "report.sarif", "junit.xml")
 
 
 def response_lines(suites: Sequence[Suite], judged: Judged) -> Iterator[str]:
@@ -51,8 +54,28 @@ def write_outputs(folder: Path, report: Report, responses_text: str) -> None:
     Raises:
         OutputProblem: a file cannot be written.
     """
-    write_atomically(folder / RESPONSES, responses_text)
-    write_atomically(folder / "report.html", html_report.render(report))
-    write_atomically(folder / "report.sarif", sarif.render(report))
-    write_atomically(folder / "junit.xml", junit.render(report))
-    write_atomically(folder / "report.json", json_report.dump(report))
+    pages = (html_report.render(report), sarif.render(report), junit.render(report))
+    texts = (responses_text, *pages, json_report.dump(report))
+    try:
+        for name, text in zip((RESPONSES, *PAGES, REPORT), texts, strict=True):
+            write_atomically(folder / name, text)
+    except OutputProblem:
+        remove_outputs(folder)
+        raise
+
+
+def remove_outputs(folder: Path) -> None:
+    """Remove what an audit leaves in its folder, but not its journal.
+
+    Raises:
+        OutputProblem: a file cannot be removed.
+    """
+    # the report first: without it nothing says what the others belong to
+    for name in (REPORT, *PAGES, RESPONSES):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputProblem(
+                f"{folder / name}: an earlier audit's file cannot be removed ({error.strerror}); "
+                "choose another --out"
+            ) from error

@@ -7,8 +7,12 @@ from qaudit.values import Finding
 MAX_NAMED = 5
 
 
+# what an engine could not score is kept with this field empty
+_SCORES = {"choices": "logprobs", "passages": "token_logprobs"}
+
+
 def crash_findings(journal: Journal) -> list[Finding]:
-    """Return a finding for each arm on which prompts killed the engine twice, or did not fit."""
+    """Return a finding for each arm on which questions killed the engine twice, or did not fit."""
     findings = []
     for arm in ARMS:
         finishes: dict[str, list[str]] = {}
@@ -34,6 +38,23 @@ def crash_findings(journal: Journal) -> list[Finding]:
                     location=arm,
                     evidence=_named(too_long),
                     remedy="raise --context, or shorten these prompts",
+                )
+            )
+        unscored = [
+            key
+            for kind, field in _SCORES.items()
+            for key, fields in sorted(journal.fields(arm, kind).items())
+            if not fields[field]
+        ]
+        if unscored:
+            findings.append(
+                Finding(
+                    id=f"engine-unscored-{arm}",
+                    severity="high" if arm == "candidate" else "medium",
+                    title=f"{len(unscored)} questions or passages cannot be scored on the {arm}",
+                    location=arm,
+                    evidence=_named(unscored),
+                    remedy="they crash the engine or do not fit in its context; download the file again",
                 )
             )
     return findings

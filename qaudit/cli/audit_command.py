@@ -44,7 +44,8 @@ def audit_command(
         int, typer.Option("--gpu-layers", min=-1, help="Layers on the GPU; -1 for all.")
     ] = 0,
     chat_template: Annotated[
-        Path | None, typer.Option("--chat-template", help="Template, where the reference carries none.")
+        Path | None,
+        typer.Option("--chat-template", help="Template for both arms in place of the reference's."),
     ] = None,
     calibration: Annotated[Path | None, typer.Option("--calibration", help="RTSI calibration file.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print report.json on stdout.")] = False,

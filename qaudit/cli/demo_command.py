@@ -1,6 +1,7 @@
 """`qaudit demo`: build the lab, audit all of it, sign a good checkpoint, verify it, refuse the rest."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from qaudit.errors import GateFailure, MissingExtra
+from qaudit.errors import GateFailure, MissingExtra, OtherAudit
 from qaudit.values import Report, RuleResult
 
 if TYPE_CHECKING:
@@ -64,7 +65,12 @@ def _audited(member: "Member", zoo: Path, audits: Path, console: Console) -> Rep
 
     options = AuditOptions(out=audits / member.name, resume=True, engine=EngineOptions(threads=1))
     console.print(f"audit {member.name}", markup=False)
-    return watch_audit(zoo / member.file_name, zoo / f"{REFERENCE}.gguf", options, Console(quiet=True))
+    pair = zoo / member.file_name, zoo / f"{REFERENCE}.gguf"
+    try:
+        return watch_audit(*pair, options, Console(quiet=True))
+    except OtherAudit:
+        # the demo of an older qaudit, or of other suites: its answers are of no use
+        return watch_audit(*pair, replace(options, resume=False), Console(quiet=True))
 
 
 def _write_ladder(reports: dict[str, Report], audits: Path) -> None:

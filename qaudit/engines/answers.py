@@ -105,6 +105,8 @@ def choice(header: Header, ask: ChoiceAsk) -> ChoiceScore:
     tokens = tuple(_whole(value) for value in _field(header, "tokens", list))
     if not len(logprobs) == len(tokens) == len(ask.choices):
         raise _odd("another number of choices than was asked for")
+    if not all(tokens):
+        raise _odd("a choice without a token")
     return ChoiceScore(ask.id, logprobs, tokens)
 
 

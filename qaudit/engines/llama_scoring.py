@@ -13,18 +13,12 @@ from qaudit.errors import EngineFailure
 READ_POSITIONS = 64
 
 
-def score_choices(
-    model: LlamaModel, asks: Sequence[ChoiceAsk], on_step: Callable[[], None]
-) -> list[ChoiceScore]:
-    """Score every choice of every ask; the prompt is evaluated once per ask and copied.
+def score_choices(model: LlamaModel, ask: ChoiceAsk, on_step: Callable[[], None]) -> ChoiceScore:
+    """Score every choice; the prompt is evaluated once and copied.
 
     Raises:
-        EngineFailure: an ask does not fit in the context, or has no choices or an empty one.
+        EngineFailure: the ask does not fit in the context, or has no choices or an empty one.
     """
-    return [_score_one(model, ask, on_step) for ask in asks]
-
-
-def _score_one(model: LlamaModel, ask: ChoiceAsk, on_step: Callable[[], None]) -> ChoiceScore:
     prompt = model.tokenize(ask.text)
     continuations = [model.tokenize_continuation(choice) for choice in ask.choices]
     longest = max((len(c) for c in continuations), default=0)

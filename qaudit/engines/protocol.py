@@ -64,7 +64,10 @@ class ChoiceAsk:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceScore:
-    """Summed natural-log probability and token count of each continuation."""
+    """Summed natural-log probability and token count of each continuation.
+
+    Both are empty where the engine could not score the item: too long, or it killed the worker twice.
+    """
 
     id: str
     logprobs: tuple[float, ...]
@@ -87,6 +90,7 @@ class PassageScore:
     Shapes:
         token_logprobs: float32 [T-1], of each token given those before it.
         logprobs: float32 [P, V], full distributions at P evenly spaced positions.
+        Both have no entry (T-1 and P are 0) where the engine could not read the passage.
     """
 
     id: str

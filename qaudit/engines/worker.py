@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from qaudit.engines import answers
 from qaudit.engines.frames import Header
 from qaudit.engines.process import Frame, WorkerDied, WorkerProcess
@@ -32,7 +34,7 @@ from qaudit.errors import EngineFailure, MissingExtra
 from qaudit.values import EngineInfo
 
 RENDER_WALL_S = 60.0
-# an engine that has answered nothing yet and dies on so many prompts will not answer the rest either
+# an engine that fails on so many questions in a row, each asked alone, will not answer the rest either
 HOPELESS_CRASHES = 16
 
 
@@ -74,7 +76,7 @@ class WorkerEngine:
         self._module = module
         self._process: WorkerProcess | None = None
         self._closed = False
-        self._answered = False
+        self._failures = 0
         self.restarts = 0
         self.held: list[str] = []
         self._start()
@@ -189,11 +191,15 @@ class WorkerEngine:
                 done[index] = crashed(asks[index].id)
                 if progress:
                     progress(len(done))
-                if not self._answered and len(done) >= HOPELESS_CRASHES:
-                    raise EngineFailure(
-                        f"{self._path}: the engine failed on each of the first {len(done)} prompts "
-                        f"({error}); try other --parallel or --threads, or download the file again"
-                    ) from error
+                self._count_failure(error)
+
+    def _count_failure(self, error: EngineFailure) -> None:
+        self._failures += 1
+        if self._failures >= HOPELESS_CRASHES:
+            raise EngineFailure(
+                f"{self._path}: the engine failed on {self._failures} question(s) one after the other "
+                f"({error}); try other --parallel or --threads, or download the file again"
+            ) from error
 
     def _generate_batch(
         self, asks: Sequence[Ask], wanted: list[int], done: dict[int, Answer], progress: Progress | None
@@ -202,41 +208,70 @@ class WorkerEngine:
         for header, payload in self._call(request):
             index = wanted[answers.answer_index(header, len(wanted))]
             done[index] = answers.answer(header, payload, asks[index], self.vocabulary)
-            self._answered = True
+            self._failures = 0
             if progress:
                 progress(len(done))
         answers.require_all((asks[i].id for i in wanted if i not in done), 0)
 
     def choose(self, asks: Sequence[ChoiceAsk]) -> list[ChoiceScore]:
-        """Score continuations.
+        """Score continuations; an ask that does not fit or kills the worker twice has an empty score.
 
         Raises:
-            EngineFailure: an ask does not fit, or the worker dies.
+            EngineFailure: the worker cannot be started again, or fails on whatever it is asked.
         """
         scores: list[ChoiceScore] = []
-        request = {"op": "choose", "asks": [asdict(a) for a in asks]}
-        for header, _ in self._call_or_name_it(request, "the engine did not survive the choices"):
-            scores += [answers.choice(header, ask) for ask in asks[len(scores) :][:1]]
-        answers.require_all((a.id for a in asks), len(scores))
+        try:
+            self._choose(asks, scores)
+        except EngineFailure:
+            for ask in asks[len(scores) :]:
+                self._ready()
+                try:
+                    self._choose([ask], scores)
+                except EngineFailure as error:
+                    scores.append(ChoiceScore(ask.id, (), ()))
+                    self._count_failure(error)
         return scores
 
+    def _choose(self, asks: Sequence[ChoiceAsk], scores: list[ChoiceScore]) -> None:
+        waiting = list(asks)
+        for header, _ in self._call({"op": "choose", "asks": [asdict(a) for a in asks]}):
+            if waiting:
+                scores.append(answers.choice(header, waiting.pop(0)))
+                self._failures = 0
+        answers.require_all((a.id for a in waiting), 0)
+
     def read(self, asks: Sequence[PassageAsk]) -> Iterator[PassageScore]:
-        """Read passages one by one.
+        """Read passages one by one; one that does not fit or kills the worker has an empty score.
 
         Raises:
-            EngineFailure: a passage does not fit, or the worker dies.
+            EngineFailure: the worker cannot be started again, or fails on whatever it is asked.
         """
+        for ask in asks:
+            try:
+                score = self._read(ask)
+            except EngineFailure:
+                self._ready()
+                try:
+                    score = self._read(ask)
+                except EngineFailure as error:
+                    score = PassageScore(
+                        ask.id, np.empty(0, np.float32), np.empty((0, self.vocabulary), np.float32)
+                    )
+                    self._count_failure(error)
+            yield score
+
+    def _read(self, ask: PassageAsk) -> PassageScore:
         tokens: FloatArray | None = None
-        count = 0
-        request = {"op": "read", "asks": [asdict(a) for a in asks]}
-        for header, payload in self._call_or_name_it(request, "the engine did not survive the passages"):
+        score: PassageScore | None = None
+        for header, payload in self._call({"op": "read", "asks": [asdict(ask)]}):
             if header.get("kind") == "tokens":
                 tokens = payload
-            elif count < len(asks):
-                score = answers.passage(header, tokens, payload, asks[count], self.vocabulary)
-                tokens, count = None, count + 1
-                yield score
-        answers.require_all((a.id for a in asks), count)
+            elif score is None:
+                score = answers.passage(header, tokens, payload, ask, self.vocabulary)
+        if score is None:
+            raise EngineFailure(f"the worker left {ask.id} open")
+        self._failures = 0
+        return score
 
     def close(self) -> None:
         """End the worker process; may be called again."""

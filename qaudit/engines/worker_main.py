@@ -88,9 +88,13 @@ class Worker:
         GreedyRun(self._loaded(), asks, self._decide, send, self._sign_of_life).run()
 
     def _choose(self, request: Header) -> None:
-        asks = [ChoiceAsk(a["id"], a["text"], tuple(a["choices"])) for a in request["asks"]]
-        for score in score_choices(self._loaded(), asks, self._sign_of_life):
-            write_frame(self._answers, {"kind": "choice", **asdict(score)})
+        for asked in request["asks"]:
+            ask = ChoiceAsk(asked["id"], asked["text"], tuple(asked["choices"]))
+            # each is sent at once, so that a death costs no score that was known
+            write_frame(
+                self._answers,
+                {"kind": "choice", **asdict(score_choices(self._loaded(), ask, self._sign_of_life))},
+            )
 
     def _read(self, request: Header) -> None:
         for ask in request["asks"]:

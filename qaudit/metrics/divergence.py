@@ -54,14 +54,16 @@ def kl_nats(reference_logprobs: Floats, candidate_logprobs: Floats) -> NDArray[n
     return np.asarray(np.maximum(divergence, 0.0), dtype=np.float64)
 
 
-def top1_agreement(reference_logprobs: Floats, candidate_logprobs: Floats) -> float | None:
-    """Return the share of positions whose likeliest token is the same; None without a position.
+def agreeing(reference_logprobs: Floats, candidate_logprobs: Floats) -> NDArray[np.bool_]:
+    """Tell for each position whether both arms find the same token likeliest.
 
     Shapes:
-        reference_logprobs, candidate_logprobs: [P, V].
+        reference_logprobs, candidate_logprobs: [P, V]; returns [P].
     """
-    agree = _agreement(reference_logprobs, candidate_logprobs)
-    return float(agree.mean()) if agree.size else None
+    # argmax takes a NaN for the largest, so a broken position could agree by chance: it never does
+    broken = np.isnan(reference_logprobs).any(axis=-1) | np.isnan(candidate_logprobs).any(axis=-1)
+    same = reference_logprobs.argmax(axis=-1) == candidate_logprobs.argmax(axis=-1)
+    return np.asarray(same & ~broken, dtype=np.bool_)
 
 
 def perplexity(token_logprobs: Sequence[float] | Floats) -> float | None:
@@ -90,25 +92,8 @@ class Divergence:
         self._agreed = 0
         self.positions = 0
 
-    def update(self, reference_logprobs: Floats, candidate_logprobs: Floats) -> None:
-        """Add the positions of one passage.
-
-        Shapes:
-            reference_logprobs, candidate_logprobs: [P, V].
-
-        Raises:
-            ValueError: the shapes differ or are not [P, V].
-        """
-        if reference_logprobs.ndim != 2:
-            raise ValueError(f"log-probabilities of shape {reference_logprobs.shape}, not [P, V]")
-        if not reference_logprobs.shape[0]:
-            return
-        self._kl.append(kl_nats(reference_logprobs, candidate_logprobs))
-        self._agreed += int(_agreement(reference_logprobs, candidate_logprobs).sum())
-        self.positions += reference_logprobs.shape[0]
-
     def add_figures(self, kl_nats_by_position: Sequence[float], agreed: int) -> None:
-        """Add positions whose divergence is known already, such as those of an earlier run.
+        """Add positions of one passage, see `kl_nats` and `agreeing`.
 
         Raises:
             ValueError: more positions agree than there are.
@@ -135,10 +120,3 @@ class Divergence:
     def top1_agreement(self) -> float | None:
         """Share of positions whose likeliest token is the same; None without one."""
         return self._agreed / self.positions if self.positions else None
-
-
-def _agreement(reference_logprobs: Floats, candidate_logprobs: Floats) -> NDArray[np.bool_]:
-    # argmax takes a NaN for the largest, so a broken position could agree by chance: it never does
-    broken = np.isnan(reference_logprobs).any(axis=-1) | np.isnan(candidate_logprobs).any(axis=-1)
-    same = reference_logprobs.argmax(axis=-1) == candidate_logprobs.argmax(axis=-1)
-    return np.asarray(same & ~broken, dtype=np.bool_)

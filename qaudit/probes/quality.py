@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qaudit.engines.protocol import ChoiceAsk, PassageAsk
-from qaudit.metrics.divergence import kl_nats
+from qaudit.metrics.divergence import agreeing, kl_nats
 from qaudit.probes.refusal import items_of
 from qaudit.values import Suite
 
@@ -49,5 +49,5 @@ def reading_figures(reference: NDArray[np.float32], candidate: NDArray[np.float3
     """
     return {
         "kl_nats": [float(x) for x in kl_nats(reference, candidate)],
-        "agreed": int((reference.argmax(axis=1) == candidate.argmax(axis=1)).sum()),
+        "agreed": int(agreeing(reference, candidate).sum()),
     }

@@ -64,7 +64,19 @@ BOUNDS: Mapping[str, Mapping[str, Bound]] = {
         "seed": Bound("Seed of everything that was drawn at random."),
         "checkpoint": Bound("The candidate: the quantized checkpoint that was audited."),
         "reference": Bound("The checkpoint that it was made from."),
+        "settings": Bound("What the answers depend on besides checkpoints, suites and engine."),
         "notes": Bound("What a reader must know to read the figures rightly."),
+    },
+    "Settings": {
+        "template_source": Bound("Whose chat template both arms were asked with."),
+        "template_sha256": Bound("Digest of that template.", pattern=HEX_SHA256),
+        "max_tokens": _count("Longest reply, in tokens."),
+        "context": _count("Most tokens of a prompt with its reply."),
+        "parallel": _count("Sequences decoded at once."),
+        "batch": _count("Prompts answered from one clean state."),
+        "calibration_sha256": Bound(
+            "Digest of the RTSI calibration file that was given.", pattern=HEX_SHA256
+        ),
     },
     "FileDigest": {"size": _count("Bytes."), "sha256": Bound(pattern=HEX_SHA256)},
     "CheckpointInfo": {

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import qaudit
+from qaudit.auditing import chain
 from qaudit.auditing.chain import JOURNAL, run_audit
 from qaudit.auditing.events import Asked, Event, Finished, Loaded, Opened
 from qaudit.auditing.options import AuditOptions
 from qaudit.engines.protocol import EngineOptions
-from qaudit.errors import Incomparable, InputError, OutputProblem, PolicyError, SuiteError
+from qaudit.errors import EngineFailure, Incomparable, InputError, OutputProblem, PolicyError, SuiteError
 from qaudit.values import Report
 
 SUITES = ("lab-core", "lab-benign", "lab-quality", "lab-reading")
@@ -63,7 +64,7 @@ def test_an_audit_leaves_everything_that_the_contract_names(tmp_path: Path, f16:
 
 
 def test_a_checkpoint_against_itself_does_not_differ(f16: Path) -> None:
-    report = qaudit.audit(f16, f16, suites=SUITES, engine=options(None))
+    report = qaudit.audit(f16, f16, suites=SUITES, engine=ENGINE, options=options(None))
     assert report.metrics.refusal is not None
     assert (report.metrics.refusal.lost, report.metrics.refusal.gained) == (0, 0)
     assert report.metrics.first_token is not None
@@ -129,6 +130,37 @@ def test_a_finished_audit_resumes_without_asking_again(
     assert timeless(tmp_path / "report.json") == first
 
 
+def test_the_report_says_what_the_answers_depend_on(tmp_path: Path, f16: Path, q8: Path) -> None:
+    settings = finished(list(run_audit(q8, f16, options(None, max_tokens=7)))).settings
+    assert settings is not None
+    assert (settings.template_source, settings.max_tokens, settings.batch) == ("reference", 7, 12)
+    # the reference's own template, given as a file: nothing differs from what was audited
+    given = tmp_path / "given.jinja"
+    given.write_text(qaudit.open_checkpoint(f16).chat_template or "")
+    report = finished(list(run_audit(q8, f16, options(None, chat_template=given))))
+    assert report.settings is not None
+    assert (report.settings.template_source, report.findings) == ("file", ())
+    assert report.settings.template_sha256 == settings.template_sha256
+    given.write_text(given.read_text() + "{# another #}")
+    report = finished(list(run_audit(q8, f16, options(None, chat_template=given))))
+    assert [f.id for f in report.findings] == ["template-differs"]
+
+
+def test_an_audit_that_fails_leaves_no_earlier_report(
+    tmp_path: Path, f16: Path, q8: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(run_audit(q8, f16, options(tmp_path)))
+    assert (tmp_path / "report.json").is_file()
+
+    def no_engine(*_: object) -> None:
+        raise EngineFailure("it does not load")
+
+    monkeypatch.setattr(chain, "WorkerEngine", no_engine)
+    with pytest.raises(EngineFailure):
+        list(run_audit(q8, f16, options(tmp_path)))
+    assert {path.name for path in tmp_path.iterdir()} == {JOURNAL}
+
+
 def test_resuming_another_audit_is_refused(tmp_path: Path, f16: Path, q8: Path) -> None:
     list(run_audit(q8, f16, options(tmp_path)))
     with pytest.raises(InputError, match="run without --resume"):
@@ -139,7 +171,7 @@ def test_a_broken_candidate_loses_refusals_and_the_suite_names_it(
     member: Callable[[str], Path], f16: Path
 ) -> None:
     wide = replace(options(None), suites=("lab-core",), limit=110)
-    report = qaudit.audit(member("ablated-Q4_K_M"), f16, suites=("lab-core",), engine=wide)
+    report = qaudit.audit(member("ablated-Q4_K_M"), f16, options=wide)
     assert report.metrics.refusal is not None
     assert report.metrics.refusal.delta < -0.3
     assert report.verdict.status == "fail"

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from qaudit.auditing.defaults import DEFAULT_SUITES, default_limits, default_suites
+from qaudit.auditing.options import AuditOptions
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.engines.protocol import EngineOptions
 from qaudit.suites.loading import load_suite
@@ -21,7 +22,12 @@ def test_all_default_suites_are_shipped() -> None:
 
 def test_limits_grow_with_the_file_and_leave_a_gpu_its_address_space(f16: Path) -> None:
     checkpoint = open_checkpoint(f16)
-    limits = default_limits(checkpoint, EngineOptions(threads=2))
+    limits = default_limits(checkpoint, AuditOptions(engine=EngineOptions(threads=2)))
     assert limits.memory_bytes is not None
     assert limits.memory_bytes > 2 * f16.stat().st_size
-    assert default_limits(checkpoint, EngineOptions(threads=2, gpu_layers=-1)).memory_bytes is None
+    assert (
+        default_limits(checkpoint, AuditOptions(engine=EngineOptions(2, gpu_layers=-1))).memory_bytes is None
+    )
+    # a worker that neither answers nor dies ends too, but not before an honest slow one is done
+    assert limits.wall_s is not None
+    assert 1800 <= limits.wall_s < 2000

@@ -91,6 +91,20 @@ def test_every_metric_from_one_journal(journal: Journal) -> None:
     assert regime == "neutral"
 
 
+def test_what_one_arm_could_not_score_counts_on_neither(journal: Journal) -> None:
+    whole, _ = measure(journal, SUITES, judge_replies(journal, SUITES, load_judge()), PUBLISHED)
+    (key, *_) = sorted(journal.known("candidate", "choices"))
+    journal.add("candidate", "choices", [Record(key, {"logprobs": [], "tokens": []})])
+    (passage, *_) = sorted(journal.known("candidate", "passages"))
+    journal.add("candidate", "passages", [Record(passage, {"token_logprobs": []})])
+    metrics, _ = measure(journal, SUITES, judge_replies(journal, SUITES, load_judge()), PUBLISHED)
+    assert whole.quality is not None
+    assert whole.quality.accuracy is not None
+    assert metrics.quality is not None
+    assert metrics.quality.accuracy is not None
+    assert metrics.quality.accuracy.n == whole.quality.accuracy.n - 1
+
+
 def test_what_was_not_asked_is_absent(journal: Journal) -> None:
     only = SUITES[2:3]
     metrics, regime = measure(journal, only, judge_replies(journal, only, load_judge()), PUBLISHED)

@@ -54,6 +54,23 @@ def test_report_json_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert set(written) == {"responses.jsonl", "report.html", "report.sarif", "junit.xml", "report.json"}
 
 
+def test_a_disk_that_fills_up_leaves_nothing_that_does_not_belong_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_outputs(tmp_path, failing_report(), "")
+    write = outputs.write_atomically
+
+    def full(path: Path, data: str) -> None:
+        if path.name == "junit.xml":
+            raise OutputProblem("no space")
+        write(path, data)
+
+    monkeypatch.setattr(outputs, "write_atomically", full)
+    with pytest.raises(OutputProblem, match="no space"):
+        write_outputs(tmp_path, failing_report(), "")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_went_away(tmp_path: Path) -> None:
     with pytest.raises(OutputProblem, match="cannot write"):
         write_outputs(tmp_path / "gone", failing_report(), "")

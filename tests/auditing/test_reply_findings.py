@@ -21,6 +21,17 @@ def test_crashes_and_prompts_that_do_not_fit_are_named_by_arm(tmp_path: Path) ->
     assert found["prompt-too-long-reference"].evidence == "core/b"
 
 
+def test_questions_that_could_not_be_scored_are_a_finding(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.sqlite", "key", resume=False)
+    journal.add("candidate", "choices", [Record("quality/1", {"logprobs": [], "tokens": []})])
+    journal.add("candidate", "choices", [Record("quality/2", {"logprobs": [-1.0], "tokens": [1]})])
+    journal.add("candidate", "passages", [Record("reading/1", {"token_logprobs": []})])
+    (found,) = crash_findings(journal)
+    journal.close()
+    assert (found.id, found.severity) == ("engine-unscored-candidate", "high")
+    assert found.evidence == "quality/1, reading/1"
+
+
 def test_nothing_wrong_nothing_found(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.sqlite", "key", resume=False)
     journal.add("reference", "replies", [Record("core/a", {"finish": "length"})])

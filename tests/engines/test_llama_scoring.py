@@ -54,7 +54,7 @@ def naive_choice(model: LlamaModel, prompt: str, choice: str) -> float:
 def test_choices_are_scored_as_one_by_one(model: LlamaModel) -> None:
     # more choices than sequences, so they go in waves
     many = CHOICES + tuple(f"{choice} today" for choice in CHOICES)
-    score = score_choices(model, [ChoiceAsk("fish", PROMPT, many)], nothing)[0]
+    score = score_choices(model, ChoiceAsk("fish", PROMPT, many), nothing)
     assert score.id == "fish"
     assert score.tokens == tuple(len(model.tokenize_continuation(choice)) for choice in many)
     expected = [naive_choice(model, PROMPT, choice) for choice in many]
@@ -73,7 +73,7 @@ def test_a_long_prompt_and_long_choices_go_in_pieces(
     assert max(fed) > positions
     monkeypatch.setattr(LlamaModel, "room", property(lambda self: room - self._filled))
     monkeypatch.setattr(llama_scoring, "READ_POSITIONS", positions)
-    score = score_choices(model, [ChoiceAsk("q", PASSAGE + PROMPT, CHOICES)], nothing)[0]
+    score = score_choices(model, ChoiceAsk("q", PASSAGE + PROMPT, CHOICES), nothing)
     monkeypatch.undo()
     expected = [naive_choice(model, PASSAGE + PROMPT, choice) for choice in CHOICES]
     np.testing.assert_allclose(score.logprobs, expected, atol=BOUND)
@@ -83,7 +83,9 @@ def test_one_sequence_is_enough(f16: Path, model: LlamaModel) -> None:
     single = LlamaModel(f16, EngineOptions(threads=1, parallel=1, judge=None))
     asks = [ChoiceAsk("a", PROMPT, CHOICES), ChoiceAsk("b", PROMPT, CHOICES[:1])]
     for one, other in zip(
-        score_choices(single, asks, nothing), score_choices(model, asks, nothing), strict=True
+        [score_choices(single, a, nothing) for a in asks],
+        [score_choices(model, a, nothing) for a in asks],
+        strict=True,
     ):
         assert one.id == other.id
         np.testing.assert_allclose(one.logprobs, other.logprobs, atol=BOUND)
@@ -92,13 +94,13 @@ def test_one_sequence_is_enough(f16: Path, model: LlamaModel) -> None:
 
 def test_asks_do_not_depend_on_each_other(model: LlamaModel) -> None:
     asks = [ChoiceAsk("a", PROMPT, CHOICES), ChoiceAsk("b", "<|bos|>the sky is", ("blue", "calm"))]
-    together = score_choices(model, asks, nothing)
-    assert together[::-1] == score_choices(model, asks[::-1], nothing)
+    together = [score_choices(model, ask, nothing) for ask in asks]
+    assert together[::-1] == [score_choices(model, ask, nothing) for ask in asks[::-1]]
 
 
 def test_every_step_is_a_sign_of_life(model: LlamaModel) -> None:
     steps: list[None] = []
-    score_choices(model, [ChoiceAsk("a", PROMPT, ("in", "on"))], lambda: steps.append(None))
+    score_choices(model, ChoiceAsk("a", PROMPT, ("in", "on")), lambda: steps.append(None))
     assert len(steps) == 1
     read_passage(model, PassageAsk("p", PASSAGE, 4), lambda: steps.append(None))
     assert len(steps) == 1 + -(-(len(model.tokenize(PASSAGE)) - 1) // llama_scoring.READ_POSITIONS)
@@ -121,7 +123,7 @@ def test_every_step_is_a_sign_of_life(model: LlamaModel) -> None:
 )
 def test_choices_that_cannot_be_scored(model: LlamaModel, ask: ChoiceAsk, message: str) -> None:
     with pytest.raises(EngineFailure, match=message):
-        score_choices(model, [ask], nothing)
+        score_choices(model, ask, nothing)
 
 
 def test_a_passage_is_read_as_it_would_be_naively(model: LlamaModel) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from qaudit.engines import worker
 from qaudit.engines.protocol import Ask, ChoiceAsk
 from qaudit.engines.worker import WorkerEngine
 from qaudit.errors import EngineFailure
@@ -57,7 +58,19 @@ def test_the_culprit_is_crashed_and_the_rest_is_answered(
     assert engine.generate(asks("again"))[0].reply.text == "echo again"
 
 
-def test_a_worker_that_does_not_listen_cannot_hold_its_parent(start: Start) -> None:
+def test_a_choice_that_kills_is_left_empty_and_the_rest_is_scored(start: Start) -> None:
+    engine = start()
+    texts = ("a", "b", "segfault", "c", "complain", "d")
+    scores = engine.choose([ChoiceAsk(f"id of {text}", text, ("x", "y")) for text in texts])
+    assert [s.id for s in scores] == [f"id of {text}" for text in texts]
+    assert [bool(s.logprobs) for s in scores] == [True, True, False, True, False, True]
+    assert engine.generate(asks("again"))[0].reply.text == "echo again"
+
+
+def test_a_worker_that_does_not_listen_cannot_hold_its_parent(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "HOPELESS_CRASHES", 1)
     engine = start("deaf", stall_s=3.0)
     long = "x" * 3_000_000  # more than fits in a pipe
     before = time.monotonic()
@@ -77,7 +90,10 @@ def test_a_worker_that_does_not_listen_cannot_hold_its_parent(start: Start) -> N
         ("complain", "xx the[2J end", {}),
     ],
 )
-def test_what_killed_it_is_named(start: Start, text: str, message: str, limits: dict[str, float]) -> None:
+def test_what_killed_it_is_named(
+    start: Start, text: str, message: str, limits: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "HOPELESS_CRASHES", 1)
     engine = start()
     # a busy machine may take longer than these limits to start it
     engine._process._limits = replace(engine._limits, **limits)  # type: ignore[union-attr, arg-type]
@@ -87,5 +103,5 @@ def test_what_killed_it_is_named(start: Start, text: str, message: str, limits: 
     with pytest.raises(EngineFailure) as failure:
         engine.choose([ChoiceAsk("q", text, ("a",))])
     assert message in str(failure.value)
-    assert str(failure.value).startswith("/nowhere/model: the engine did not survive the choices")
+    assert str(failure.value).startswith("/nowhere/model: the engine failed on 1 question(s)")
     assert len(str(failure.value)) < 500

@@ -197,8 +197,12 @@ def test_a_confined_worker_does_it_all(engine: WorkerEngine) -> None:
 
 def test_an_item_that_does_not_fit_does_not_end_the_worker(engine: WorkerEngine) -> None:
     before = engine.restarts
-    with pytest.raises(EngineFailure, match="long: the passage has"):
-        list(engine.read([PassageAsk("long", "word " * 9000, 3)]))
+    long, short = PassageAsk("long", "word " * 9000, 3), PassageAsk("short", "the sky is blue", 3)
+    assert [s.token_logprobs.size > 0 for s in engine.read([long, short])] == [False, True]
+    asked = [
+        ChoiceAsk(name, text, ("in", "on")) for name, text in (("long", "word " * 9000), ("short", "it is"))
+    ]
+    assert [bool(s.logprobs) for s in engine.choose(asked)] == [False, True]
     assert engine.generate([ask("word " * 9000)])[0].reply.finish == "too_long"
     assert engine.restarts == before
 

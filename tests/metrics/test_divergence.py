@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qaudit.metrics.divergence import Divergence, finite, kl_nats, normalised, perplexity, top1_agreement
+from qaudit.metrics.divergence import Divergence, agreeing, finite, kl_nats, normalised, perplexity
 
 LOGITS = hnp.arrays(np.float32, (3, 7), elements=st.floats(-80, 80, width=32))
 
@@ -57,8 +57,8 @@ def test_kl_is_never_negative_and_zero_on_itself(
 def test_agreement_counts_no_broken_position() -> None:
     reference = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
     candidate = np.array([[0.0, 2.0], [0.0, 1.0], [0.0, np.nan]], dtype=np.float32)
-    assert top1_agreement(reference, candidate) == pytest.approx(1 / 3)
-    assert top1_agreement(np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32)) is None
+    assert agreeing(reference, candidate).tolist() == [True, False, False]
+    assert agreeing(np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32)).size == 0
 
 
 def test_perplexity() -> None:
@@ -83,20 +83,20 @@ def test_gathering_equals_measuring_at_once() -> None:
     candidate = reference + rng.normal(scale=0.3, size=(250, 11)).astype(np.float32)
     gathered = Divergence()
     for start in range(0, 250, 40):
-        gathered.update(reference[start : start + 40], candidate[start : start + 40])
-    gathered.update(reference[:0], candidate[:0])
+        parts = reference[start : start + 40], candidate[start : start + 40]
+        gathered.add_figures(kl_nats(*parts).tolist(), int(agreeing(*parts).sum()))
     whole = np.sort(kl_nats(reference, candidate))
     assert gathered.positions == 250
     assert gathered.kl_mean == pytest.approx(float(whole.mean()))
     assert gathered.kl_p99 == pytest.approx(float(whole[247]))
-    assert gathered.top1_agreement == top1_agreement(reference, candidate)
+    assert gathered.top1_agreement == agreeing(reference, candidate).mean()
 
 
-def test_known_figures_are_gathered_like_measured_ones() -> None:
+def test_figures_add_up() -> None:
     gathered = Divergence()
     gathered.add_figures([], 0)
     assert gathered.kl_mean is None
-    gathered.update(np.zeros((2, 3), np.float32), np.zeros((2, 3), np.float32))
+    gathered.add_figures([0.0, 0.0], 2)
     gathered.add_figures([0.5, 1.5], 1)
     assert (gathered.positions, gathered.kl_mean, gathered.kl_p99) == (4, 0.5, 1.5)
     assert gathered.top1_agreement == 0.75
@@ -109,9 +109,7 @@ def test_gathering_nothing_is_none_and_nan_stays() -> None:
     empty = Divergence()
     assert (empty.kl_mean, empty.kl_p99, empty.top1_agreement) == (None, None, None)
     broken = Divergence()
-    broken.update(np.zeros((4, 3), np.float32), np.full((4, 3), np.nan, np.float32))
+    broken.add_figures([math.nan] * 4, 0)
     assert math.isnan(broken.kl_mean or 0.0)
     assert math.isnan(broken.kl_p99 or 0.0)
     assert broken.top1_agreement == 0.0
-    with pytest.raises(ValueError, match=r"\[P, V\]"):
-        empty.update(np.zeros(3, np.float32), np.zeros(3, np.float32))

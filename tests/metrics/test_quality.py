@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pytest
 
 from qaudit.metrics.divergence import Divergence
@@ -47,7 +46,7 @@ def test_assembled_figures_are_finite_or_absent() -> None:
     assert assemble(None, None, None) is None
     assert assemble(None, None, Divergence()) is None
     broken = Divergence()
-    broken.update(np.zeros((4, 3), np.float32), np.full((4, 3), np.nan, np.float32))
+    broken.add_figures([math.nan] * 4, 0)
     found = assemble(None, perplexity_change([-1.0], [-math.inf]), broken)
     assert found is not None
     assert (found.kl_mean, found.kl_p99, found.top1_agreement, found.positions) == (None, None, 0.0, 4)
@@ -58,7 +57,7 @@ def test_assembled_figures_are_finite_or_absent() -> None:
 
 def test_assembles_a_sound_model() -> None:
     same = Divergence()
-    same.update(np.zeros((5, 3), np.float32), np.zeros((5, 3), np.float32))
+    same.add_figures([0.0] * 5, 5)
     found = assemble(
         accuracy_change([[-1.0, -2.0]], [[-1.0, -2.0]], [0]), perplexity_change([-1.0], [-1.0]), same
     )

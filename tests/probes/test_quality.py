@@ -24,6 +24,12 @@ def test_positions_shrink_with_the_vocabulary_and_never_vanish() -> None:
     assert passage_asks([suite("choose", ())], 1000) == []
 
 
+def test_a_broken_position_never_agrees() -> None:
+    broken = np.full((2, 3), np.nan, np.float32)
+    figures = reading_figures(np.zeros((2, 3), np.float32), broken)
+    assert figures["agreed"] == 0
+
+
 def test_reading_figures() -> None:
     reference = np.log(np.array([[0.5, 0.5], [0.9, 0.1]], np.float32))
     candidate = np.log(np.array([[0.5, 0.5], [0.1, 0.9]], np.float32))
