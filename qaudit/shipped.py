@@ -23,3 +23,21 @@ def shipped(kind: Kind) -> Path:
         if folder.is_dir():
             return folder
     raise EnvironmentProblem(f"{package}: the shipped {kind} are missing; install qaudit again")
+
+
+def shipped_names(kind: Kind) -> dict[str, Path]:
+    """Return what ships of one kind by name, sorted: suites are folders, policies files."""
+    return {
+        found.stem: found for found in sorted(shipped(kind).glob("*.yaml" if kind == "policies" else "*/"))
+    }
+
+
+def shipped_or_file(kind: Kind, name_or_path: str) -> Path | None:
+    """Return the file of that path, else what ships under that name, else None."""
+    path = Path(name_or_path)
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError):  # too long for a name, or a NUL in it
+        return None
+    return shipped_names(kind).get(name_or_path)

@@ -365,11 +365,7 @@ class JudgeRef:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the answers depend on besides the two checkpoints, the suites and the engine's build.
-
-    `template_source` says whose chat template both arms were asked with; `calibration_sha256` is of
-    the RTSI calibration file, where one was given. Tokens count, prompts are `batch` at a time.
-    """
+    """What the answers depend on besides checkpoints, suites and the engine's build (lengths in tokens)."""
 
     template_source: Literal["reference", "file"]
     template_sha256: str

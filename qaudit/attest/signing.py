@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import yaml
-
 from qaudit.attest.audit_facts import LINE_PATTERN, AuditFacts, VerdictFact, read_audit_facts
 from qaudit.attest.dsse import Sealer, parse_bundle
 from qaudit.attest.layout import (
@@ -27,12 +25,15 @@ from qaudit.attest.manifest import differences, hash_files, list_files
 from qaudit.attest.statement import build_statement, statement_digest
 from qaudit.errors import GateFailure, InputError
 from qaudit.files import read_bounded, sha256_bytes
-from qaudit.shipped import shipped
+from qaudit.shipped import shipped_names, shipped_or_file
+from qaudit.strict_yaml import load_strict_yaml
 from qaudit.values import FileDigest
 
 DEFAULT_VALID_DAYS = 365
 MAX_VALID_DAYS = 3650
 MAX_RISK_LENGTH = 1000
+
+POLICY_DEPTH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +146,10 @@ def read_policy(policy: Path | str) -> bytes:
     Raises:
         InputError: there is no such file or shipped policy.
     """
-    file = Path(policy)
-    if not file.exists():
-        named = shipped_policy(str(policy))
-        if named is None:
-            raise InputError(f"{policy}: neither a policy file nor the name of a shipped policy")
-        file = named
+    file = shipped_or_file("policies", str(policy))
+    if file is None:
+        raise InputError(f"{policy}: neither a policy file nor the name of a shipped policy")
     return read_bounded(file, POLICY_LIMIT)
-
-
-def shipped_policy(name: str) -> Path | None:
-    """Return the shipped policy of that name, or None; a name is never taken as a path."""
-    candidates = {file.stem: file for file in shipped("policies").glob("*.yaml")}
-    return candidates.get(name)
 
 
 def _environment_password() -> str:
@@ -170,7 +162,7 @@ def _environment_password() -> str:
 def _policy_in_force(policy: Path | str | None, facts: AuditFacts, report: Path) -> bytes:
     judged_by = facts.verdict.policy
     if policy is None:
-        file = shipped_policy(judged_by.name)
+        file = shipped_names("policies").get(judged_by.name)
         if file is None:
             raise InputError(
                 f"{report}: was judged by the policy {judged_by.name!r}, which is not a shipped one;"
@@ -190,9 +182,9 @@ def _policy_in_force(policy: Path | str | None, facts: AuditFacts, report: Path)
 
 def _refuse_unreadable_policy(data: bytes, shown: str) -> None:
     try:
-        document = yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{shown}: not a YAML file; give the policy that judged the report") from error
+        document = load_strict_yaml(data, POLICY_DEPTH)
+    except ValueError as error:
+        raise InputError(f"{shown}: not a policy ({error}); give the one that judged the report") from error
     if not isinstance(document, dict):
         raise InputError(f"{shown}: not a policy; give the policy that judged the report")
 

@@ -14,15 +14,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qaudit.errors import LimitExceeded, PolicyError
 from qaudit.files import read_bounded, sha256_bytes
 from qaudit.policy.catalogue import Kind, kind_of, known_metrics, nearest
-from qaudit.shipped import shipped
+from qaudit.shipped import shipped_names, shipped_or_file
+from qaudit.strict_yaml import load_strict_yaml
 from qaudit.values import PolicyRef
 
 POLICY_LIMIT_BYTES = 64 * 1024
@@ -96,12 +96,10 @@ def find_policy(name_or_path: str) -> Path:
     Raises:
         PolicyError: there is neither a shipped policy nor a file of this name.
     """
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    known = {found.stem: found for found in sorted(shipped("policies").glob("*.yaml"))}
-    if name_or_path in known:
-        return known[name_or_path]
+    found = shipped_or_file("policies", name_or_path)
+    if found is not None:
+        return found
+    known = shipped_names("policies")
     raise PolicyError(
         f"{name_or_path}: no such policy file, and shipped are {', '.join(known)}; "
         f"did you mean {nearest(name_or_path, known)!r}?"
@@ -195,40 +193,11 @@ def _first_problem(error: ValidationError) -> str:
     return f"{'.'.join(str(part) for part in place)!r}: {first['msg']}; compare policies/default.yaml"
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML only: no alias (which can grow a small file without end), no depth, no repeated key."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it uses an alias (*name), which policies may not; write it out")
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise yaml.YAMLError(f"nested deeper than {MAX_DEPTH} levels")
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"key {key!r} twice in line {node.start_mark.line + 1}")
-        return super().construct_mapping(node, deep=deep)
-
-
 def _parse(data: bytes, path: Path) -> object:
     try:
-        loader = _StrictLoader(data.decode("utf-8"))
-        try:
-            content: object = loader.get_single_data()
-        finally:
-            loader.dispose()
-    # an integer of thousands of digits and bytes that are not UTF-8 are ValueErrors
-    except (yaml.YAMLError, ValueError) as error:
-        problem = " ".join(str(error).split())[:300]
-        raise PolicyError(f"{path}: not a YAML policy: {problem}; mend it") from error
+        content = load_strict_yaml(data, MAX_DEPTH)
+    except ValueError as error:
+        raise PolicyError(f"{path}: not a YAML policy: {error}; mend it") from error
     if not isinstance(content, dict):
         raise PolicyError(f"{path}: not a YAML policy: no keys at the top; see policies/default.yaml")
     return content

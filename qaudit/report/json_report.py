@@ -22,6 +22,7 @@ from qaudit.errors import InputError, MalformedFile
 from qaudit.files import read_bounded
 from qaudit.report.report_schema import BOUNDS, SCHEMA
 from qaudit.report.untrusted import encodable, one_line
+from qaudit.strict_json import load_strict
 from qaudit.values import Report
 
 MAX_REPORT_BYTES = 64 << 20
@@ -54,10 +55,8 @@ def load(path: Path) -> Report:
     """
     data = read_bounded(path, MAX_REPORT_BYTES)
     try:
-        raw = json.loads(
-            data, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
-        )
-    except (ValueError, RecursionError) as error:
+        raw = load_strict(data)
+    except ValueError as error:
         raise MalformedFile(path, f"is not a JSON report ({_told(error)})", REMEDY) from error
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if schema != SCHEMA:
@@ -157,23 +156,3 @@ def _check_bounds(value: Any, owner: str, name: str, place: str) -> None:  # noq
 @cache
 def _hints(owner: type) -> dict[str, Any]:
     return get_type_hints(owner)
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"key {name[:100]!r} is there twice")
-        found[name] = value
-    return found
-
-
-def _no_constant(name: str) -> Any:  # noqa: ANN401
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise ValueError(f"{digits[:40]} is not a finite number")
-    return value

@@ -12,18 +12,18 @@ each with optional "tags". Other files in the folder are ignored.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from qaudit.errors import LimitExceeded, SuiteError
 from qaudit.files import read_bounded
 from qaudit.shipped import shipped
+from qaudit.strict_json import load_strict
+from qaudit.strict_yaml import load_strict_yaml
 from qaudit.values import Expectation, Item, Suite
 
 HEADER_FILE = "suite.yaml"
@@ -41,14 +41,6 @@ MAX_DEPTH = 8
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
-
-_OPENING = (
-    yaml.FlowSequenceStartToken,
-    yaml.FlowMappingStartToken,
-    yaml.BlockSequenceStartToken,
-    yaml.BlockMappingStartToken,
-)
-_CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
 _Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -203,50 +195,15 @@ def _read(path: Path, limit: int) -> bytes:
 
 def _parse_header(path: Path, data: bytes) -> _Header:
     try:
-        text = data.decode("utf-8")
-        _refuse_yaml_traps(path, text)
-        document = yaml.safe_load(text)
-    except UnicodeDecodeError as error:
-        raise SuiteError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise SuiteError(f"{path}: {line}not YAML ({_shown(error.problem or '')}); correct it") from error
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, KeyError, AttributeError) as error:
-        # yaml's own constructors let such errors out for dates, numbers and tags that make no sense
-        raise SuiteError(f"{path}: not readable as YAML ({_shown(str(error))}); correct it") from error
+        document = load_strict_yaml(data, MAX_DEPTH)
+    except ValueError as error:
+        raise SuiteError(f"{path}: {error}; correct it") from error
     if not isinstance(document, dict):
         raise SuiteError(f"{path}: not a mapping; write 'name: ...', 'version: ...' and so on")
     try:
         return _Header.model_validate(document)
     except ValidationError as error:
         raise SuiteError(f"{path}: {_first_problem(error)}; correct {HEADER_FILE}") from error
-
-
-def _refuse_yaml_traps(path: Path, text: str) -> None:
-    # merged aliases can grow without bound and deep nesting costs quadratic time; a suite needs neither
-    depth = 0
-    for token in yaml.scan(text, Loader=yaml.SafeLoader):
-        place = f"{path}: line {token.start_mark.line + 1}"
-        if isinstance(token, yaml.AliasToken):
-            raise SuiteError(f"{place}: aliases (*name) are not allowed; write the value out")
-        if isinstance(token, _OPENING):
-            depth += 1
-        elif isinstance(token, _CLOSING):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise SuiteError(f"{place}: nested more than {MAX_DEPTH} deep; write flat keys")
-    # safe_load silently keeps the last of two equal keys
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if not isinstance(root, yaml.MappingNode):
-        return
-    for mapping in (root, *(value for _, value in root.value if isinstance(value, yaml.MappingNode))):
-        seen: set[str] = set()
-        for key, _ in mapping.value:
-            name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
-            if name in seen:
-                line = key.start_mark.line + 1
-                raise SuiteError(f"{path}: line {line}: key {_shown(name)} comes twice; remove one")
-            seen.add(name)
 
 
 def _parse_items(path: Path, data: bytes, head: _Header) -> Iterable[Item]:
@@ -272,13 +229,9 @@ def _parse_items(path: Path, data: bytes, head: _Header) -> Iterable[Item]:
 
 def _parse_item(place: str, line: bytes, expectation: Expectation) -> Item:
     try:
-        document = json.loads(line.decode("utf-8"), object_pairs_hook=_unrepeated)
-    except UnicodeDecodeError as error:
-        raise SuiteError(f"{place}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
-    except RecursionError as error:
-        raise SuiteError(f"{place}: nested too deeply; write one flat object a line") from error
+        document = load_strict(line)
     except ValueError as error:
-        raise SuiteError(f"{place}: not JSON ({_shown(str(error))}); write one object a line") from error
+        raise SuiteError(f"{place}: {_shown(str(error))}; write one flat object a line, in UTF-8") from error
     if not isinstance(document, dict):
         raise SuiteError(f'{place}: not an object; write {{"id": ..., "category": ..., ...}}')
     try:
@@ -311,13 +264,6 @@ def _check_text(place: str, text: str) -> None:
         raise SuiteError(f"{place}: a NUL character in a text; remove it")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise SuiteError(f"{place}: half of a surrogate pair in a text; write the character itself")
-
-
-def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("the same key twice")
-    return document
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from release_kit import NOW, Release, report_for, sha256
 
+from qaudit import shipped
 from qaudit.attest import signing, verify
 from qaudit.attest.local_key import PASSWORD_VARIABLE, generate_key
-from qaudit.attest.signing import read_policy, shipped_policy
+from qaudit.attest.signing import read_policy
 from qaudit.errors import GateFailure, InputError, MalformedFile, OutputProblem
+from qaudit.shipped import shipped_names
 
 
 def test_signs_a_folder(release: Release) -> None:
@@ -112,10 +114,9 @@ def test_takes_the_shipped_policy_that_the_report_names(
         release.sign(policy=None)
     policies = tmp_path / "policies"
     policies.mkdir()
-    monkeypatch.setattr(signing, "shipped", lambda kind: tmp_path / kind)
+    monkeypatch.setattr(shipped, "shipped", lambda kind: tmp_path / kind)
     (policies / "house.yaml").write_bytes(release.policy.read_bytes())
-    assert shipped_policy("house") == policies / "house.yaml"
-    assert shipped_policy("../policies/house") is None
+    assert shipped_names("policies") == {"house": policies / "house.yaml"}
     release.sign(policy=None)
     release.sign(policy="house")
     assert read_policy("house") == release.policy.read_bytes()
