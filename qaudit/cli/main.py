@@ -18,6 +18,7 @@ from qaudit.errors import ExitCode, QauditError
 # command does not pay for the imports of another
 COMMANDS = {
     "audit": ("qaudit.cli.audit_command", "audit_command", "Audit a checkpoint against its reference."),
+    "calibrate": ("qaudit.cli.calibrate_command", "calibrate_command", "Fit an RTSI calibration."),
     "demo": ("qaudit.cli.demo_command", "demo_command", "Run the whole loop on the lab's checkpoints."),
     "judge": ("qaudit.cli.judge_command", "judge_command", "Label replies that were made elsewhere."),
     "keygen": ("qaudit.cli.keygen_command", "keygen_command", "Make a signing key pair."),

@@ -65,6 +65,7 @@ PUBLISHED = Calibration(
     high_from=0.40,
 )
 
+CALIBRATION_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$"
 _Weight = Annotated[float, Field(ge=0, le=1)]
 _Maximum = Annotated[float, Field(gt=0)]
 
@@ -93,7 +94,7 @@ class _CutOffs(_Boundary):
 
 
 class _CalibrationFile(_Boundary):
-    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
+    name: Annotated[str, Field(pattern=CALIBRATION_NAME)]
     weights: _Weights
     maxima: _Maxima
     cut_offs: _CutOffs
