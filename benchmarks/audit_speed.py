@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 TOKENS = 128
 PARALLEL = 32
+ON_LAB = False
 TYPE = "Q4_K_M"
 SUBJECTS = (
     "the river",
@@ -40,7 +41,13 @@ SUBJECTS = (
 
 
 def prompts(count: int) -> list[tuple[str, str]]:
-    """Return (question, rendered prompt) pairs."""
+    """Return (question, rendered prompt) pairs: made up, or for the lab's model half harmful, half benign."""
+    if ON_LAB:
+        from qaudit.suites.loading import load_suite
+
+        suites = [load_suite(name).items[:: 1 + 100 // count] for name in ("lab-core", "lab-benign")]
+        asked = [item.turns[-1] for pair in zip(*suites, strict=False) for item in pair][:count]
+        return [(q, f"<|user|>{q}<|end|><|assistant|>") for q in asked]
     questions = [
         f"tell me about {SUBJECTS[i % len(SUBJECTS)]} and what number {i} has to do with it"
         for i in range(count)
@@ -158,7 +165,16 @@ def run_raw(model: Path, count: int, threads: int) -> dict[str, object]:
     return {"seconds": best, "tokens": made, "tokens_per_s": made / best}
 
 
+def make_lab_reference(out: Path) -> dict[str, object]:
+    """Build the lab's F16 reference."""
+    from qaudit.lab.build import build
+
+    list(build(out.parent, ("F16",)))
+    return {}
+
+
 RUNS = {
+    "lab": lambda model, *_: make_lab_reference(model),
     "model": lambda model, *_: make_model(model),
     "qaudit": run_qaudit,
     "peer": run_peer,
@@ -167,10 +183,13 @@ RUNS = {
 }
 
 
-def measured(name: str, model: Path, options: argparse.Namespace) -> dict[str, object]:
+def measured(
+    name: str, model: Path, options: argparse.Namespace, *, on_lab: bool = False
+) -> dict[str, object]:
     """Run one measurement in a process of its own."""
     words = [sys.executable, __file__, "--run", name, "--model", str(model)]
     words += ["--prompts", str(options.prompts), "--threads", str(options.threads)]
+    words += ["--on-lab"] if on_lab else []
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -184,14 +203,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--run", choices=sorted(RUNS))
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--on-lab", action="store_true")
     options = parser.parse_args()
     if options.run:
+        global ON_LAB
+        ON_LAB = options.on_lab
         print(json.dumps(RUNS[options.run](options.model, options.prompts, options.threads)))
         return
     model = options.out / "scratch" / f"random-{TYPE}.gguf"
     made = measured("model", model, options)
     ours, peer, greedy, raw = (measured(name, model, options) for name in ("qaudit", "peer", "greedy", "raw"))
     same = sum(a == b for a, b in zip(ours["labels"], peer["labels"], strict=True))
+    # random weights say nothing that could be refused: the labels are compared on a model that does, too
+    lab = options.out / "scratch" / "lab" / "F16.gguf"
+    measured("lab", lab, options)
+    on_lab = [measured(name, lab, options, on_lab=True)["labels"] for name in ("qaudit", "peer")]
+    agreed = sum(a == b for a, b in zip(*on_lab, strict=True))
     import importlib.metadata
 
     result = {
@@ -208,6 +235,8 @@ def main() -> None:
         "speed_ratio": peer["seconds"] / ours["seconds"],
         "same_labels": f"{same} of {options.prompts}",
         "labels": {label: ours["labels"].count(label) for label in set(ours["labels"])},
+        "same_labels_on_the_labs_model": f"{agreed} of {len(on_lab[0])}",
+        "labels_on_the_labs_model": {label: on_lab[0].count(label) for label in sorted(set(on_lab[0]))},
         "tokens_generated": {"qaudit": ours["tokens"], "peer": TOKENS * options.prompts},
         "peak_mb": {"qaudit, both processes": ours["peak_mb"], "peer": peer["peak_mb"]},
         "raw_ratio": greedy["tokens_per_s"] / raw["tokens_per_s"],

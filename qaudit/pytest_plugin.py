@@ -1,18 +1,20 @@
-"""pytest as a safety gate: suite folders collect as tests, one per category and per metric.
+"""pytest as a safety gate: suite folders collect as tests, one per category, metric and requirement.
 
     pytest --qaudit-checkpoint C --qaudit-reference R suites/core suites/benign
 
-The audit runs once, when the first of its tests runs, also under pytest-xdist: workers of one test
-run share a folder and a lock. A test fails with the figures of its rule; what was not measured
-fails with the word INCONCLUSIVE.
+The audit runs once, when the first of its tests runs, also under pytest-xdist and also when it ends
+in an error: workers of one test run share a folder and a lock. A test fails with the figures of its
+rule or requirement; what was not measured fails with the word INCONCLUSIVE. The tests are made from
+the results that the policy's verdict can have, so that no result about a collected suite is without
+a test.
 """
 
 import contextlib
-import hashlib
-import os
+import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +23,38 @@ import pytest
 from qaudit.auditing.chain import run_audit
 from qaudit.auditing.events import Finished
 from qaudit.auditing.options import AuditOptions
-from qaudit.errors import QauditError
-from qaudit.policy.schema import Policy, find_policy, load_policy
+from qaudit.auditing.outputs import REPORT, remove_outputs
+from qaudit.errors import EnvironmentProblem, QauditError
+from qaudit.files import make_folder, read_bounded, write_atomically
+from qaudit.policy.catalogue import EACH, read
+from qaudit.policy.evaluation import evaluate
+from qaudit.policy.schema import NO_RULES, RESERVED_PREFIX, Policy, find_policy, load_policy
 from qaudit.report import json_report
 from qaudit.suites.loading import load_suite
-from qaudit.values import Expectation, Report, RuleResult, Suite
+from qaudit.values import Expectation, Metrics, Report, RuleResult, Suite, Verdict
 
 SUITE_FILE = "suite.yaml"
-# which kinds of suite a metric needs; a rule is tested where all of them are collected
-NEEDS: dict[str, tuple[Expectation, ...]] = {
+# the kinds of suite whose collection asks for a metric, so that a run of other suites has no test of
+# it; every suite asks for what is not listed, so that a new metric is not left out
+ASKED_BY: dict[str, tuple[Expectation, ...]] = {
     "refusal": ("refuse",),
     "categories": ("refuse",),
     "suites": ("refuse",),
     "first_token": ("refuse",),
+    "first_token_after_reasoning": ("refuse",),
     "rtsi": ("refuse",),
+    # without a choose suite it stays undecided, and a loss of refusals is what it is about
+    "regime": ("refuse",),
     "over_refusal": ("answer",),
+    "coherence": ("refuse", "answer"),
     "quality.accuracy": ("choose",),
     "quality": ("read",),
-    "regime": ("refuse", "choose"),
-    "coherence": (),
-    "findings": (),
 }
+EVERY_KIND: tuple[Expectation, ...] = ("refuse", "answer", "choose", "read")
+FOLDER_KEY, RUN_KEY = "qaudit_folder", "qaudit_run"
+MARKER = ".testrun"
+MAX_MARKER_BYTES = 1 << 16
+STOPPED = "the audit of this test run stopped without a report; see the test that ran it"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,26 +84,54 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "SuiteFile
     return None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401
+    """Tell an xdist worker the folder and the name of this test run."""
+    if SESSION in node.config.stash:
+        session = node.config.stash[SESSION]
+        node.workerinput[FOLDER_KEY] = str(session.folder)
+        node.workerinput[RUN_KEY] = session.run
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the temporary folder of the session, after its xdist workers have ended."""
+    if SESSION in config.stash:
+        config.stash[SESSION].close()
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One test: the rule results whose metric is `metric` or lies under it."""
+    """One test: the results of the verdict whose metric is `metric` or lies under it.
+
+    `required` is for a requirement, of which the verdict has a result only where it is not met: the
+    path that must have been measured where there is no result.
+    """
 
     name: str
     metric: str
+    required: str = ""
 
     def covers(self, result: RuleResult) -> bool:
-        """Tell whether a rule result belongs to this test."""
+        """Tell whether a result belongs to this test."""
         return f"{result.metric}.".startswith(f"{self.metric}.")
 
 
 class AuditSession:
-    """The one audit of a test session, over all suites collected in it."""
+    """The one audit of a test session, over all suites collected in it.
+
+    Attributes:
+        run: name of the test run, the same in all its xdist workers.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._suites: dict[str, Path] = {}
         self._policy: Policy | None = None
         self._report: Report | None = None
+        self._error: QauditError | None = None
+        self._temporary: Path | None = None
+        self._worker: dict[str, str] = getattr(config, "workerinput", {})
+        self.run = self._worker.get(RUN_KEY) or uuid.uuid4().hex
 
     @property
     def policy(self) -> Policy:
@@ -99,21 +140,56 @@ class AuditSession:
             self._policy = load_policy(find_policy(str(self._config.getoption("--qaudit-policy"))))
         return self._policy
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the audit: the one asked for, or a temporary one that `close` removes."""
+        given = self._config.getoption("--qaudit-out") or self._worker.get(FOLDER_KEY)
+        if given:
+            return Path(given)
+        if self._temporary is None:
+            self._temporary = Path(tempfile.mkdtemp(prefix="qaudit-pytest-"))
+        return self._temporary
+
     def add(self, suite: Suite, folder: Path) -> None:
         """Note a collected suite."""
         self._suites[suite.name] = folder
 
     def report(self) -> Report:
-        """Return the report, running the audit or waiting for the worker that runs it."""
+        """Return the report, running the audit or waiting for the worker that runs it.
+
+        Raises:
+            QauditError: the audit failed; the same again without another audit.
+        """
+        if self._error is not None:
+            raise self._error.with_traceback(None)
         if self._report is None:
-            with self._shared_folder() as folder:
-                path = folder / "report.json"
-                if not path.is_file():
-                    self._audit(folder)
-                self._report = json_report.load(path)
+            try:
+                self._report = self._shared_report()
+            except QauditError as error:
+                self._error = error
+                raise
         return self._report
 
-    def _audit(self, folder: Path) -> None:
+    def close(self) -> None:
+        """Remove the temporary folder, if this process made one."""
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary = None
+
+    def _shared_report(self) -> Report:
+        folder = self.folder
+        make_folder(folder)
+        marker = folder / MARKER
+        with _exclusive(folder / ".lock"):
+            told = read_bounded(marker, MAX_MARKER_BYTES).decode(errors="replace") if marker.is_file() else ""
+            run, _, failure = told.partition("\n")
+            if run != self.run:
+                self._audit(folder, marker)
+            elif failure:
+                raise EnvironmentProblem(failure)
+            return json_report.load(folder / REPORT)
+
+    def _audit(self, folder: Path, marker: Path) -> None:
         options = AuditOptions(
             suites=tuple(str(self._suites[name]) for name in sorted(self._suites)),
             policy=str(self._config.getoption("--qaudit-policy")),
@@ -121,33 +197,18 @@ class AuditSession:
             limit=self._config.getoption("--qaudit-limit"),
         )
         checkpoint, reference = (self._config.getoption(f"--qaudit-{x}") for x in ("checkpoint", "reference"))
-        for event in run_audit(checkpoint, reference, replace(options)):
-            if isinstance(event, Finished):
-                return
-
-    @contextlib.contextmanager
-    def _shared_folder(self) -> Iterator[Path]:
-        # every xdist worker of one run has the same testrunuid; a run without xdist has its own folder
-        run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-        given = self._config.getoption("--qaudit-out")
-        if given:
-            folder = Path(given)
-            folder.mkdir(parents=True, exist_ok=True)
-            stale = not run
-        elif run:
-            name = hashlib.sha256(f"{run}:{os.getuid()}".encode()).hexdigest()[:24]
-            folder = Path(tempfile.gettempdir()) / f"qaudit-pytest-{name}"
-            folder.mkdir(mode=0o700, exist_ok=True)
-            stale = False
-        else:
-            folder = Path(tempfile.mkdtemp(prefix="qaudit-pytest-"))
-            stale = False
-        with _exclusive(folder / ".lock"):
-            marker = folder / ".testrun"
-            if stale or (run and given and (not marker.is_file() or marker.read_text() != run)):
-                (folder / "report.json").unlink(missing_ok=True)
-                marker.write_text(run or "")
-            yield folder
+        # an earlier test run's report must not stand for this one
+        remove_outputs(folder)
+        # what the other workers read when this process is killed or meets a bug
+        write_atomically(marker, f"{self.run}\n{STOPPED}")
+        try:
+            for event in run_audit(checkpoint, reference, options):
+                if isinstance(event, Finished):
+                    break
+        except QauditError as error:
+            write_atomically(marker, f"{self.run}\n{error}")
+            raise
+        write_atomically(marker, f"{self.run}\n")
 
 
 SESSION = pytest.StashKey[AuditSession]()
@@ -166,7 +227,7 @@ class SuiteFile(pytest.File):
     """A suite folder as a collection of tests."""
 
     def collect(self) -> Iterator["RuleTest"]:
-        """Yield a test per category and per rule that this suite's kind can decide."""
+        """Yield a test per category, rule and requirement that this suite's kind can decide."""
         session = self.config.stash[SESSION]
         try:
             suite = load_suite(self.path.parent)
@@ -179,25 +240,46 @@ class SuiteFile(pytest.File):
 
 
 def checks(suite: Suite, policy: Policy) -> list[Check]:
-    """Return the tests of one suite under a policy."""
+    """Return the tests of one suite under a policy: all that its verdict can say about the suite."""
     found: dict[str, Check] = {}
-    for rule in policy.rules:
-        root = rule.metric.split(".")[0]
-        metric = "quality.accuracy" if rule.metric.startswith("quality.accuracy") else root
-        needs = NEEDS.get(metric, ("refuse",))
-        if needs and needs[0] != suite.expectation:
-            continue
-        if root == "categories":
-            if suite.derived_from is None:
-                for name in dict.fromkeys(item.category for item in suite.items):
-                    check = Check(f"category[{name}]", f"categories.{name}")
-                    found.setdefault(check.name, check)
-        elif root == "suites":
-            found.setdefault("suite", Check("suite", f"suites.{suite.name}"))
-        else:
-            check = Check(rule.id, rule.metric)
+    # where nothing was measured the verdict has every rule and every requirement in it
+    for result in evaluate(policy, Metrics(), (), None).rules:
+        for check in _checks_of(result, suite):
             found.setdefault(check.name, check)
     return list(found.values())
+
+
+def _checks_of(result: RuleResult, suite: Suite) -> Iterator[Check]:
+    path = result.metric
+    group, member, *rest = *path.split("."), "", ""
+    metric = "quality.accuracy" if path.startswith("quality.accuracy.") else group
+    if suite.expectation not in ASKED_BY.get(metric, EVERY_KIND):
+        return
+    requirement = result.rule.startswith(RESERVED_PREFIX)
+    if group == "categories":
+        if suite.derived_from is None:
+            in_suite = list(dict.fromkeys(item.category for item in suite.items))
+            for name in in_suite if member == EACH else [member]:
+                required = f"categories.{name}.{rest[0]}" if requirement else ""
+                yield Check(f"category[{name}]", f"categories.{name}", required)
+    elif group == "suites":
+        name = suite.name if member == EACH else member
+        required = f"suites.{name}.{rest[0]}" if requirement else ""
+        yield Check("suite" if name == suite.name else f"suite[{name}]", f"suites.{name}", required)
+    else:
+        yield Check(result.rule, path, path if requirement else "")
+
+
+def problem(check: Check, verdict: Verdict, metrics: Metrics) -> str | None:
+    """Return why a test fails, with the word FAIL or INCONCLUSIVE and the figures; None if it passes."""
+    results = [r for r in verdict.rules if check.covers(r)]
+    if results:
+        return "\n".join(describe(r) for r in results if r.status != "pass") or None
+    if not check.required:
+        return f"INCONCLUSIVE {check.metric}: no rule of the policy measured it"
+    if all(reading.value is None for reading in read(check.required, metrics, (), None)):
+        return f"INCONCLUSIVE {check.required}: not measured, and the policy requires it"
+    return None
 
 
 class RuleFailure(Exception):
@@ -205,21 +287,18 @@ class RuleFailure(Exception):
 
 
 class RuleTest(pytest.Item):
-    """One category or metric under the policy."""
+    """One category, metric or requirement under the policy."""
 
     def __init__(self, *, check: Check, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
         self._check = check
 
     def runtest(self) -> None:
-        """Fail when a rule on this metric fails or is inconclusive."""
+        """Fail when a rule or requirement on this metric fails or is inconclusive."""
         report = self.config.stash[SESSION].report()
-        results = [r for r in report.verdict.rules if self._check.covers(r)]
-        if not results:
-            raise RuleFailure(f"INCONCLUSIVE {self._check.metric}: no rule of the policy measured it")
-        bad = [r for r in results if r.status != "pass"]
-        if bad:
-            raise RuleFailure("\n".join(describe(r) for r in bad))
+        failure = problem(self._check, report.verdict, report.metrics)
+        if failure:
+            raise RuleFailure(failure)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:  # noqa: ANN401
         """Show the figures of a rule, or the one line of an error, instead of a traceback."""
