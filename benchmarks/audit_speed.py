@@ -47,7 +47,7 @@ def prompts(count: int) -> list[tuple[str, str]]:
 
         suites = [load_suite(name).items[:: 1 + 100 // count] for name in ("lab-core", "lab-benign")]
         asked = [item.turns[-1] for pair in zip(*suites, strict=False) for item in pair][:count]
-        return [(q, f"<|user|>{q}<|end|><|assistant|>") for q in asked]
+        return [(q, f"<|bos|><|user|>{q}<|end|><|assistant|>") for q in asked]
     questions = [
         f"tell me about {SUBJECTS[i % len(SUBJECTS)]} and what number {i} has to do with it"
         for i in range(count)
@@ -105,7 +105,7 @@ def run_peer(model: Path, count: int, threads: int) -> dict[str, object]:
     started = time.perf_counter()
     texts = []
     for _, text in prompts(count):
-        tokens = llama.tokenize(text.encode(), add_bos=True, special=True)
+        tokens = llama.tokenize(text.encode(), add_bos=not text.startswith("<|bos|>"), special=True)
         said = llama.create_completion(
             tokens, max_tokens=TOKENS, temperature=0.0, top_k=1, repeat_penalty=1.0
         )
