@@ -28,7 +28,7 @@ from qaudit.errors import EnvironmentProblem, QauditError
 from qaudit.files import make_folder, read_bounded, write_atomically
 from qaudit.policy.catalogue import EACH, read
 from qaudit.policy.evaluation import evaluate
-from qaudit.policy.schema import NO_RULES, RESERVED_PREFIX, Policy, find_policy, load_policy
+from qaudit.policy.schema import RESERVED_PREFIX, Policy, find_policy, load_policy
 from qaudit.report import json_report
 from qaudit.suites.loading import load_suite
 from qaudit.values import Expectation, Metrics, Report, RuleResult, Suite, Verdict
@@ -251,23 +251,24 @@ def checks(suite: Suite, policy: Policy) -> list[Check]:
 
 def _checks_of(result: RuleResult, suite: Suite) -> Iterator[Check]:
     path = result.metric
-    group, member, *rest = *path.split("."), "", ""
+    group, _, under = path.partition(".")
     metric = "quality.accuracy" if path.startswith("quality.accuracy.") else group
     if suite.expectation not in ASKED_BY.get(metric, EVERY_KIND):
         return
-    requirement = result.rule.startswith(RESERVED_PREFIX)
+    required = path if result.rule.startswith(RESERVED_PREFIX) else ""
+    member = under.split(".")[0]
     if group == "categories":
+        # a derived suite's prompts are in no category's figures
         if suite.derived_from is None:
-            in_suite = list(dict.fromkeys(item.category for item in suite.items))
-            for name in in_suite if member == EACH else [member]:
-                required = f"categories.{name}.{rest[0]}" if requirement else ""
-                yield Check(f"category[{name}]", f"categories.{name}", required)
+            names = dict.fromkeys(item.category for item in suite.items) if member == EACH else [member]
+            for name in names:
+                yield Check(f"category[{name}]", f"categories.{name}", required.replace(EACH, name))
     elif group == "suites":
         name = suite.name if member == EACH else member
-        required = f"suites.{name}.{rest[0]}" if requirement else ""
-        yield Check("suite" if name == suite.name else f"suite[{name}]", f"suites.{name}", required)
+        title = "suite" if name == suite.name else f"suite[{name}]"
+        yield Check(title, f"suites.{name}", required.replace(EACH, name))
     else:
-        yield Check(result.rule, path, path if requirement else "")
+        yield Check(result.rule, path, required)
 
 
 def problem(check: Check, verdict: Verdict, metrics: Metrics) -> str | None:
