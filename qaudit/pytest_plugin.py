@@ -24,7 +24,7 @@ from qaudit.auditing.chain import run_audit
 from qaudit.auditing.events import Finished
 from qaudit.auditing.options import AuditOptions
 from qaudit.auditing.outputs import REPORT, remove_outputs
-from qaudit.errors import EnvironmentProblem, QauditError
+from qaudit.errors import EnvironmentProblem, QauditError, SuiteError
 from qaudit.files import make_folder, read_bounded, write_atomically
 from qaudit.policy.catalogue import EACH, read
 from qaudit.policy.evaluation import evaluate
@@ -151,8 +151,14 @@ class AuditSession:
         return self._temporary
 
     def add(self, suite: Suite, folder: Path) -> None:
-        """Note a collected suite."""
-        self._suites[suite.name] = folder
+        """Note a collected suite.
+
+        Raises:
+            SuiteError: another folder has a suite of this name; one audit cannot tell the two apart.
+        """
+        other = self._suites.setdefault(suite.name, folder)
+        if other != folder:
+            raise SuiteError(f"{folder}: suite {suite.name!r} is in {other} too; collect one of them")
 
     def report(self) -> Report:
         """Return the report, running the audit or waiting for the worker that runs it.
@@ -232,9 +238,9 @@ class SuiteFile(pytest.File):
         try:
             suite = load_suite(self.path.parent)
             policy = session.policy
+            session.add(suite, self.path.parent)
         except QauditError as error:
             raise self.CollectError(str(error)) from error
-        session.add(suite, self.path.parent)
         for check in checks(suite, policy):
             yield RuleTest.from_parent(self, name=check.name, check=check)
 

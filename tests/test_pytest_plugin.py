@@ -342,3 +342,15 @@ def test_too_few_decided_prompts_are_not_green_and_nothing_is_left_behind(
     # refusals were not asked about, so what the policy requires of them is not missed
     assert "refusal-n" not in done.stdout.replace("over-refusal-n", "")
     assert left_behind(tmp_path) == []
+
+
+def test_two_folders_with_one_suites_name_are_an_error(tmp_path: Path, f16: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for file in ("suite.yaml", "prompts.jsonl"):
+            (tmp_path / name / file).write_bytes((ROOT / "suites" / "lab-benign" / file).read_bytes())
+    pair = ["--qaudit-checkpoint", str(f16), "--qaudit-reference", str(f16)]
+    done = pytest_run(*pair, str(tmp_path / "one"), str(tmp_path / "two"), folder=tmp_path)
+    assert done.returncode == 2
+    assert "suite 'lab-benign' is in" in done.stdout
+    assert audits(tmp_path) == 0

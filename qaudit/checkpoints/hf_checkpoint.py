@@ -129,7 +129,10 @@ class HfCheckpoint:
         """
         for file in self._folder.carried:
             if file.name in ("tokenizer.json", "tekken.json"):
-                return sha256_bytes(_canonical(read_object(file, MAX_TOKENIZER_BYTES)))
+                try:
+                    return sha256_bytes(_canonical(read_object(file, MAX_TOKENIZER_BYTES)))
+                except RecursionError as error:
+                    raise MalformedFile(file, "nested too deeply") from error
             if file.name == "tokenizer.model":
                 return sha256_bytes(read_bounded(file, MAX_TOKENIZER_BYTES))
         raise InputError(f"{self.path}: has no tokenizer.json; download it too")
@@ -198,7 +201,13 @@ def _split(name: str, held: dict[str, Any]) -> tuple[str, str]:
     # a part's own name has one to three pieces, such as `weight.quant_state.bitsandbytes__nf4`
     for count in (1, 2, 3):
         module, part = ".".join(pieces[:-count]), ".".join(pieces[-count:])
-        if module and part in PARTS and any(f"{module}.{main}" in held for main in MAIN_PARTS):
+        # none may hide another: where a tensor has just the module's name, its parts keep their whole names
+        if (
+            module
+            and module not in held
+            and part in PARTS
+            and any(f"{module}.{main}" in held for main in MAIN_PARTS)
+        ):
             return module, part
     return name, "weight"
 
@@ -208,6 +217,7 @@ def _canonical(tokenizer: dict[str, Any]) -> bytes:
     kept = {key: value for key, value in tokenizer.items() if key not in ("truncation", "padding")}
     model = kept.get("model")
     if isinstance(model, dict) and isinstance(model.get("merges"), list):
-        merges = [" ".join(m) if isinstance(m, list) else m for m in model["merges"]]
-        kept["model"] = {**model, "merges": merges}
+        # a text of one space is a pair; a token with spaces of its own can only be written as one
+        pairs = [m.split(" ") if isinstance(m, str) and m.count(" ") == 1 else m for m in model["merges"]]
+        kept["model"] = {**model, "merges": pairs}
     return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode("utf-8", "surrogatepass")

@@ -17,6 +17,7 @@ MAX_CONFIG_BYTES = 4 << 20
 MAX_TOKENIZER_BYTES = 256 << 20
 MAX_TEMPLATE_BYTES = 4 << 20
 MAX_SHARDS = 2000
+MAX_FILE_NAME = 255  # bytes, of any file system that weights lie on
 CONFIG = "config.json"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 QUANTIZATION_FILES = ("quantize_config.json", "quant_config.json")
@@ -104,8 +105,8 @@ def _chat_template(path: Path, tokenizer_config: dict[str, Any]) -> str | None:
         return read_bounded(file, MAX_TEMPLATE_BYTES).decode("utf-8", errors="replace")
     given = tokenizer_config.get("chat_template")
     if isinstance(given, list):  # several, by name
-        named = {t.get("name"): t.get("template") for t in given if isinstance(t, dict)}
-        given = named.get("default")
+        named = (t.get("template") for t in given if isinstance(t, dict) and t.get("name") == "default")
+        given = next(named, None)
     return given if isinstance(given, str) else None
 
 
@@ -133,7 +134,7 @@ def _indexed(path: Path) -> list[Path]:
     names = set(weight_map.values()) if all(isinstance(v, str) for v in weight_map.values()) else {""}
     for name in names:
         plain = name.endswith(".safetensors") and name == Path(name).name and "\\" not in name
-        if not plain or not name.isprintable():
+        if not plain or not name.isprintable() or len(name.encode()) > MAX_FILE_NAME:
             raise MalformedFile(index, f"names {name[:80]!a}, which is no safetensors file beside it")
     if len(names) > MAX_SHARDS:
         raise LimitExceeded(index, f"{len(names)} shards, more than {MAX_SHARDS}")

@@ -20,13 +20,14 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     try:
         exists, folder = path.exists(), path.is_dir()
+        hugging_face = folder and (path / CONFIG).is_file()
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise unreadable(path, error) from error
     if not exists:
         raise InputError(f"{path}: no such file; check the path")
     if not folder:
         return GgufCheckpoint(path)
-    if (path / CONFIG).is_file():
+    if hugging_face:
         return HfCheckpoint(path)
     candidates = sorted(path.glob("*.gguf"))
     raise InputError(

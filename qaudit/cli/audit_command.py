@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
 from qaudit.values import Report, Status
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def audit_command(
         typer.Option("--chat-template", help="Template for both arms in place of the reference's."),
     ] = None,
     calibration: Annotated[Path | None, typer.Option("--calibration", help="RTSI calibration file.")] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print report.json on stdout.")] = False,
-    output_format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Audit a checkpoint against its reference: behaviour, quality, verdict under a policy.
 
@@ -59,8 +60,7 @@ def audit_command(
     from qaudit.auditing.options import AuditOptions, available_threads
     from qaudit.engines.protocol import EngineOptions
 
-    if output_format not in ("text", "json"):
-        raise typer.BadParameter("must be text or json", param_hint="--format")
+    as_json = wants_json(as_json, output_format)
     options = AuditOptions(
         suites=tuple(suite or ()),
         policy=policy,
@@ -73,7 +73,7 @@ def audit_command(
         calibration=calibration,
     )
     report = watch_audit(checkpoint, reference, options, Console(stderr=True))
-    show(report, out, as_json=json_output or output_format == "json")
+    show(report, out, as_json=as_json)
     raise typer.Exit(exit_code(report.verdict.status))
 
 

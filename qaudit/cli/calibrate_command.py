@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+
 if TYPE_CHECKING:
     from qaudit.metrics.calibration_fit import Fit, Routing
 
@@ -20,12 +22,14 @@ def calibrate_command(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the calibration; the file's without its ending.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Fit RTSI's weights, normalisers and tiers to a matrix, with leave-one-out figures.
 
     Use the file with: qaudit rtsi --calibration FILE, qaudit audit --calibration FILE.
     """
+    as_json = wants_json(as_json, output_format)
     import json
     import re
     from dataclasses import asdict

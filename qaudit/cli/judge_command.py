@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+
 
 def judge_command(
     file: Annotated[
@@ -12,12 +14,14 @@ def judge_command(
         typer.Argument(metavar="FILE", help="CSV or JSONL: prompt, completion."),
     ],
     judge: Annotated[str, typer.Option("--judge", help="The judge's name.")] = "rules",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list of rows.")] = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Label replies as refusal, partial, compliance, incoherent or empty.
 
     The rows are printed as they came with `label` set: CSV for CSV, JSON lines for JSON lines.
     """
+    as_json = wants_json(as_json, output_format)
     import json
     from collections import Counter
 
@@ -32,7 +36,7 @@ def judge_command(
     for row in replies.rows:
         row["label"] = chosen.judge(str(row["prompt"]), str(row["completion"])).label
     if as_json:
-        typer.echo(json.dumps(replies.rows, indent=2, ensure_ascii=False, allow_nan=False))
+        typer.echo(json.dumps(replies.rows, indent=2, allow_nan=False))
     else:
         typer.echo(to_csv(replies) if replies.columns else to_jsonl(replies), nl=False)
     counts = Counter(str(row["label"]) for row in replies.rows)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+
 lab_app = typer.Typer(
     help="The labelled zoo of tiny checkpoints.", no_args_is_help=True, add_completion=False
 )
@@ -17,9 +19,11 @@ lab_app = typer.Typer(
 
 @lab_app.command("list")
 def list_members(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """List the members: how each is made, its label, and what an audit must say."""
+    as_json = wants_json(as_json, output_format)
     from qaudit.lab.members import ZOO
 
     if as_json:
@@ -49,9 +53,11 @@ def build_members(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Make only this member; may be repeated.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest on stdout.")] = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Build the zoo with llama.cpp's own tools; what is there already is not made again."""
+    as_json = wants_json(as_json, output_format)
     from qaudit.engines.worker import require_llamacpp
 
     require_llamacpp()

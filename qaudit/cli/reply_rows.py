@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qaudit import csv_text
 from qaudit.errors import InputError, LimitExceeded, MalformedFile
 from qaudit.files import read_bounded
+from qaudit.strict_json import load_strict
 
 FILE_BYTES = 64 * 1024 * 1024
 MAX_ROWS = 50_000
@@ -50,17 +52,12 @@ def read_replies(path: Path) -> Replies:
 
 def to_csv(replies: Replies) -> str:
     """Return the rows as CSV in their own column order, `label` last if it is new."""
-    columns = list(dict.fromkeys([*replies.columns, "label"]))
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(replies.rows)
-    return out.getvalue()
+    return csv_text.to_csv(list(dict.fromkeys([*replies.columns, "label"])), replies.rows)
 
 
 def to_jsonl(replies: Replies) -> str:
-    """Return the rows as JSON lines."""
-    return "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in replies.rows)
+    """Return the rows as JSON lines, in ASCII: half a surrogate pair goes out as it came in."""
+    return "".join(f"{json.dumps(row, allow_nan=False)}\n" for row in replies.rows)
 
 
 def _from_csv(path: Path, text: str) -> Replies:
@@ -113,16 +110,12 @@ def _from_jsonl(path: Path, text: str) -> Replies:
 
 def _record(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise MalformedFile(path, f"line {number}: not JSON", MEND) from error
+        row = load_strict(line.encode())
+    except ValueError as error:
+        raise MalformedFile(path, f"line {number}: {error}", MEND) from error
     if not isinstance(row, dict):
         raise MalformedFile(path, f"line {number}: not a JSON object", MEND)
     for name in NEEDED:
         if not isinstance(row.get(name), str):
             raise MalformedFile(path, f"line {number}: {name} is missing or not text", MEND)
     return row
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)

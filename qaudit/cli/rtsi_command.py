@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+
 
 def rtsi_command(
     table: Annotated[
@@ -16,12 +18,14 @@ def rtsi_command(
             "--calibration", metavar="FILE", help="Calibration JSON; the published one if left out."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of rows, not CSV.")] = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Score a table with the Refusal Template Stability Index and print it.
 
     The table is printed as it came, with rtsi_score and rtsi_risk (LOW, MODERATE, HIGH) set.
     """
+    as_json = wants_json(as_json, output_format)
     import json
 
     from rich.console import Console

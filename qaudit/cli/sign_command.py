@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+
 
 def sign_command(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The checkpoint: a file or a folder.")],
@@ -38,13 +40,15 @@ def sign_command(
     valid_days: Annotated[
         int, typer.Option("--valid-days", metavar="N", help="How many days the approval lasts.")
     ] = 365,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Sign a checkpoint with its audit.
 
     Refuses when the verdict is not pass, or when report, policy and checkpoint do not belong together
     byte for byte. An encrypted key is opened with QAUDIT_KEY_PASSWORD or a prompt.
     """
+    as_json = wants_json(as_json, output_format)
     import json
 
     from rich.console import Console

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
 from qaudit.errors import ExitCode
 from qaudit.values import Suite
 
@@ -15,13 +16,13 @@ suite_app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _Name = Annotated[str, typer.Argument(metavar="SUITE", help="A shipped suite's name, or a folder.")]
 
 
 @suite_app.command(name="list")
-def list_command(as_json: _AsJson = False) -> None:
+def list_command(as_json: AsJson = False, output_format: OutputFormat = "text") -> None:
     """List the suites that ship with qaudit."""
+    as_json = wants_json(as_json, output_format)
     from qaudit.suites.loading import load_suite, shipped_suites
 
     suites = [load_suite(name) for name in shipped_suites()]
@@ -44,9 +45,11 @@ def show_command(
         str | None, typer.Option("--category", metavar="ID", help="Only the items of one category.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many items.")] = None,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Show a suite: what it is, and its items."""
+    as_json = wants_json(as_json, output_format)
     from dataclasses import asdict
 
     from qaudit.errors import InputError
@@ -89,12 +92,14 @@ def lint_command(
             help="These are public sets: make-up, repeats and child-safety categories only warn.",
         ),
     ] = False,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Check ids, repeats, near-repeats within and across suites, balance and operational detail.
 
     Ends with 1 when there are errors; warnings are for a person to look at.
     """
+    as_json = wants_json(as_json, output_format)
     from dataclasses import asdict
 
     from qaudit.suites.lint import LintLimits, lint
@@ -145,12 +150,14 @@ def import_command(
         Literal["refuse", "answer"] | None,
         typer.Option("--expectation", help="XSTest: only these prompts. Others: what the prompts call for."),
     ] = None,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Import a public prompt set's file, with its own categories, as a suite folder.
 
     XSTest holds prompts of both sorts and gives DIR/refuse and DIR/answer.
     """
+    as_json = wants_json(as_json, output_format)
     from qaudit.suites.importers import import_public_set
 
     written = import_public_set(file, out, kind, expectation)
@@ -181,12 +188,14 @@ def derive_command(
             help="Lines of source, language, prompt; DIR/translations.jsonl if it is there.",
         ),
     ] = None,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Derive adaptive variants of a suite by fixed, seeded transforms and write them as a suite.
 
     Files that an earlier derive wrote are replaced; any other suite in DIR is left alone and is an error.
     """
+    as_json = wants_json(as_json, output_format)
     from qaudit.suites.adaptive import materialise
 
     suite = materialise(source, out, seed, per_category, translations)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+
 if TYPE_CHECKING:
     from qaudit.attest.verifying import Verified
 
@@ -43,12 +45,14 @@ def verify_command(
         Path | None,
         typer.Option("--revoked", metavar="FILE", help="List of revoked statement digests, one a line."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
     """Verify a checkpoint against its signature: every file, the audit report and the policy.
 
     Ends with 0 only when everything is as signed; with 1 and the name of what differs otherwise.
     """
+    as_json = wants_json(as_json, output_format)
     import json
 
     from rich.console import Console

@@ -101,7 +101,11 @@ class _CalibrationFile(_Boundary):
 
 
 def load_calibration(path: Path) -> Calibration:
-    """Read a calibration file: JSON with name, weights, maxima and cut_offs{moderate, high}.
+    """Read a calibration file, as `qaudit calibrate` writes it.
+
+    JSON with `name`; `weights` and `maxima`, each with the four features by name (weights in [0, 1]
+    that sum to 1, maxima above 0); `cut_offs` with `moderate` and `high`, the scores from which a tier
+    begins, high above moderate.
 
     Raises:
         MalformedFile: the file is not a calibration; InputError: it cannot be read.

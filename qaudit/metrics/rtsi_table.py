@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from qaudit import csv_text
 from qaudit.errors import MalformedFile
 from qaudit.files import read_bounded
 from qaudit.metrics.rtsi import FEATURES, PUBLISHED, Calibration, score, tier
@@ -88,18 +89,7 @@ def score_table(table: Table, path: object, calibration: Calibration = PUBLISHED
 
 def to_csv(table: Table) -> str:
     """Return the table as CSV text with a line feed after each row."""
-    stream = io.StringIO(newline="")
-    # the csv module leaves a lone carriage return unquoted when rows end in a line feed
-    returns = any("\r" in cell for row in table.rows for cell in (*row, *row.values()))
-    writer = csv.DictWriter(
-        stream,
-        table.columns,
-        lineterminator="\n",
-        quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL,
-    )
-    writer.writeheader()
-    writer.writerows(table.rows)
-    return stream.getvalue()
+    return csv_text.to_csv(table.columns, table.rows)
 
 
 def to_records(table: Table) -> list[dict[str, str | float | None]]:

@@ -1,11 +1,18 @@
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from attacks.gguf_builder import small_model
+from checkpoints.by_hand import stored, write_folder
 
 import qaudit
 from qaudit.errors import InputError, MalformedFile
+
+SMALL = {"model.proj.weight": stored(np.eye(3, 4, dtype=np.float32))}
 
 
 def test_the_public_door(f16: Path) -> None:
@@ -21,14 +28,77 @@ def test_a_path_as_text_and_a_link(tmp_path: Path) -> None:
     assert qaudit.open_checkpoint(tmp_path / "link.gguf").info.files[0].path == "link.gguf"
 
 
+def test_a_folder_of_hugging_face(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "model", SMALL)
+    for path in (folder, str(folder)):
+        checkpoint = qaudit.open_checkpoint(path)
+        assert (checkpoint.format, checkpoint.path) == ("safetensors", folder)
+        assert checkpoint.rows("model.proj").tolist() == np.eye(3, 4).tolist()
+    (tmp_path / "link").symlink_to(folder)
+    assert qaudit.open_checkpoint(tmp_path / "link").info.sha256 == qaudit.open_checkpoint(folder).info.sha256
+
+
+def test_a_folder_with_both_is_the_one_with_a_configuration(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "model", SMALL)
+    gguf = small_model().write(folder / "model-Q4.gguf")
+    assert qaudit.open_checkpoint(folder).format == "safetensors"
+    assert qaudit.open_checkpoint(gguf).format == "gguf"
+
+
 def test_what_is_not_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"is a folder; name the GGUF file in it \(it holds none\)"):
+    with pytest.raises(InputError, match=r"is a folder without config\.json; what should be read\?"):
         qaudit.open_checkpoint(tmp_path)
     (tmp_path / "a.gguf").write_bytes(b"hello")
-    with pytest.raises(InputError, match=r"such as .*a\.gguf"):
+    with pytest.raises(
+        InputError, match=r"without config\.json; name the GGUF file in it, such as .*a\.gguf"
+    ):
         qaudit.open_checkpoint(tmp_path)
     with pytest.raises(MalformedFile, match="not a GGUF file"):
         qaudit.open_checkpoint(tmp_path / "a.gguf")
+
+
+def test_a_safetensors_file_is_no_folder(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "model", SMALL)
+    with pytest.raises(MalformedFile, match="not a GGUF file"):
+        qaudit.open_checkpoint(folder / "model.safetensors")
+
+
+def test_a_configuration_that_is_unknown(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "model", SMALL, {"quantization_config": {"quant_method": "aqlm"}})
+    with pytest.raises(InputError, match="quantization method 'aqlm' is not read here; known: awq, "):
+        qaudit.open_checkpoint(folder)
+
+
+def test_a_folder_is_opened_without_torch(tmp_path: Path) -> None:
+    config = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+    folder = write_folder(tmp_path / "model", SMALL, config)
+    program = (
+        "import sys, qaudit; qaudit.open_checkpoint(sys.argv[1]).rows('model.proj');"
+        "print([m for m in ('torch', 'transformers', 'compressed_tensors', 'safetensors') if m in sys.modules])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert told.stdout == "[]\n"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_a_folder_that_may_not_be_entered(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "model", SMALL)
+    folder.chmod(0)
+    try:
+        with pytest.raises(InputError, match=r"cannot be read|permission"):
+            qaudit.open_checkpoint(folder)
+    finally:
+        folder.chmod(0o755)
+
+
+def test_code_in_a_folder_is_never_run(tmp_path: Path) -> None:
+    config = {"model_type": "x", "auto_map": {"AutoConfig": "evil.Config"}}
+    folder = write_folder(tmp_path / "model", SMALL, config)
+    (folder / "evil.py").write_text(f"open({json.dumps(str(tmp_path / 'ran'))}, 'w')")
+    qaudit.open_checkpoint(folder).rows("model.proj")
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

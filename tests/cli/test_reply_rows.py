@@ -28,9 +28,9 @@ def write(tmp_path: Path, name: str, data: bytes) -> Path:
         ("a.jsonl", b'{"prompt": "a"}\n', "line 1: completion is missing"),
         ("a.jsonl", b'{"prompt": "a", "completion": 3}\n', "line 1: completion is missing or not text"),
         ("a.jsonl", b'\n{"prompt": \n', "line 2: not JSON"),
-        ("a.jsonl", b'{"prompt": "a", "completion": "b", "x": NaN}', "not JSON"),
+        ("a.jsonl", b'{"prompt": "a", "completion": "b", "x": NaN}', "line 1: NaN is not a JSON number"),
         ("a.jsonl", b"[1]\n", "not a JSON object"),
-        ("a.jsonl", b"[" * 200_000, "not JSON"),
+        ("a.jsonl", b"[" * 200_000, "line 1: nested too deeply"),
     ],
 )
 def test_says_what_is_wrong(tmp_path: Path, name: str, data: bytes, problem: str) -> None:
@@ -66,3 +66,17 @@ def test_what_is_written_reads_back(
     assert read_replies(as_csv) == Replies(columns, labelled)
     as_lines = write(folder, "a.jsonl", to_jsonl(Replies((), labelled)).encode())
     assert read_replies(as_lines) == Replies((), labelled)
+
+
+def test_what_is_printed_is_read_back(tmp_path: Path) -> None:
+    odd = tmp_path / "odd.csv"
+    odd.write_bytes(b'prompt,completion\n"a","b\rc"\n')
+    again = tmp_path / "again.csv"
+    again.write_bytes(to_csv(read_replies(odd)).encode())
+    assert [row["completion"] for row in read_replies(again).rows] == ["b\rc"]
+
+
+def test_half_a_surrogate_pair_goes_out_as_it_came_in(tmp_path: Path) -> None:
+    odd = tmp_path / "odd.jsonl"
+    odd.write_bytes(b'{"prompt": "a", "completion": "\\ud800"}\n')
+    assert to_jsonl(read_replies(odd)).encode() == odd.read_bytes()

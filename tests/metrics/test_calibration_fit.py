@@ -1,9 +1,10 @@
 import random
 
 import pytest
+from published_rtsi import PUBLISHED_MATRIX
 
 from qaudit.metrics.calibration_fit import MatrixRow, fit
-from qaudit.metrics.rtsi import FEATURES, score, tier
+from qaudit.metrics.rtsi import FEATURES, PUBLISHED, score, tier
 from qaudit.values import RtsiFeatures
 
 
@@ -88,3 +89,13 @@ def test_one_dangerous_row_leaves_nothing_to_leave_out() -> None:
 def test_what_cannot_be_calibrated_on(rows: list[MatrixRow], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fit(rows, "mine")
+
+
+def test_the_published_matrix_gives_the_published_weights_and_normalisers() -> None:
+    rows = [row(-refusal, *deltas) for refusal, *deltas, _, _ in PUBLISHED_MATRIX]
+    found = fit(rows, "again")
+    # the paper prints four digits
+    for feature in FEATURES:
+        assert found.calibration.weights[feature] == pytest.approx(PUBLISHED.weights[feature], abs=1e-4)
+        assert found.calibration.maxima[feature] == pytest.approx(PUBLISHED.maxima[feature], rel=1e-7)
+    assert (found.seen.dangerous_routed, found.seen.dangerous) == (11, 11)

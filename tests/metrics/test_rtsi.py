@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from published_rtsi import PUBLISHED_MATRIX
 
 from qaudit.errors import InputError, MalformedFile
 from qaudit.metrics.rtsi import PUBLISHED, arm_features, load_calibration, measure, prefix, score, tier
@@ -207,3 +208,11 @@ def test_contributions_sum_to_the_score_under_the_calibration_used(tmp_path: Pat
     nothing = measure(reference, [], loaded)
     assert nothing is not None
     assert (nothing.contributions, nothing.cut_offs) == ({}, (0.2, 0.5))
+
+
+def test_every_published_score_and_tier() -> None:
+    assert len(PUBLISHED_MATRIX) == 45
+    for _, *deltas, published, risk in PUBLISHED_MATRIX:
+        found = score(RtsiFeatures(*deltas), PUBLISHED)
+        assert found == pytest.approx(published, abs=1e-4)
+        assert tier(found, PUBLISHED) == risk

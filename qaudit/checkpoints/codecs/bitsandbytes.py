@@ -39,7 +39,10 @@ class FourBit:
         state = _state(parts)
         outputs, inputs = state.shape
         count = outputs * inputs
-        if parts.dtype("weight") != "U8" or count != 2 * np.prod(parts.shape("weight"), dtype=object):
+        if parts.dtype("weight") != "U8" or parts.shape("weight") not in {
+            (-(-count // 2), 1),
+            (-(-count // 2),),
+        }:
             raise parts.malformed(f"weight is not the {count} codes that its quant_state tells")
         parts.require("weight.quant_map", {"F32"}, (16,))
         blocks = -(-count // state.block)
@@ -73,6 +76,8 @@ class EightBit:
         parts.require("weight", {"I8"}, (None, None))
         outputs, inputs = parts.shape("weight")
         parts.require("SCB", {"F32"}, (outputs,))
+        if "weight_format" in parts and any(parts.read("weight_format").data):
+            raise parts.malformed("its codes lie in tiles for an old GPU; save it again with bitsandbytes")
         return outputs, inputs
 
     def rows(self, parts: ModuleParts, start: int, stop: int) -> FloatArray:
@@ -103,7 +108,7 @@ def _state(parts: ModuleParts) -> _State:
             nested_block=_count(given, "nested_blocksize") if nested else 0,
             nested_offset=float(given["nested_offset"]) if nested else 0.0,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise parts.malformed(f"{name} does not say how it was packed ({ascii(str(error))[:80]})") from error
 
 

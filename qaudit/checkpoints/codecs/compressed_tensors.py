@@ -4,6 +4,7 @@ Format: https://github.com/vllm-project/compressed-tensors. Needs torch. The lib
 asked module by module, so that no more than one matrix lies in memory.
 """
 
+import math
 import re
 import warnings
 from dataclasses import dataclass
@@ -11,18 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from qaudit.checkpoints.codecs.bit_packing import words_for
 from qaudit.checkpoints.codecs.module_parts import ModuleParts
 from qaudit.checkpoints.raw_tensors import FloatArray, RawTensor
-from qaudit.errors import MissingExtra
+from qaudit.errors import InputError, MissingExtra
 
 try:
     import torch
     from compressed_tensors.compressors import BaseCompressor
-    from compressed_tensors.quantization import QuantizationConfig, QuantizationScheme
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationConfig, QuantizationScheme
 except ImportError as error:
     raise MissingExtra("compressed-tensors", "hf") from error
 
-MAX_NAME, MAX_QUANTIFIERS = 256, 3
+MAX_WAYS = 22  # as a power of two
 _TORCH = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8,
@@ -31,6 +33,7 @@ _TORCH = {
 }  # fmt: skip
 _PACKED = ("weight_packed", "weight")
 # of these the first dimension is the outputs, wherever it has their length
+_SCALES = ("weight_scale", "weight_zero_point")
 _BY_OUTPUT = ("weight_packed", "weight", "weight_scale", "weight_zero_point", "weight_g_idx")
 
 
@@ -43,7 +46,9 @@ class Groups:
 
     def __init__(self, config: dict[str, Any]) -> None:
         parsed = QuantizationConfig.model_validate(config)
-        self._default_format = str(parsed.format)
+        self.format = str(parsed.format)
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", self.format):
+            raise ValueError(f"format {self.format[:40]!a} is no name")
         self._schemes = [s for s in parsed.config_groups.values() if isinstance(s, QuantizationScheme)]
         if not self._schemes:
             raise ValueError("config_groups is empty")
@@ -63,7 +68,7 @@ class Groups:
         scheme = next((s for s in self._schemes if self._has(s, parts)), None)
         if scheme is None or scheme.weights is None:
             raise parts.malformed("is compressed, but no group of the quantization_config has it")
-        name = str(getattr(scheme.format, "value", scheme.format) or self._default_format)
+        name = str(getattr(scheme.format, "value", scheme.format) or self.format)
         if name not in BaseCompressor.registered_names():
             raise parts.malformed(f"the format {name[:40]!r} is not known to compressed-tensors here")
         return CompressedTensors(name, scheme)
@@ -86,29 +91,62 @@ class CompressedTensors:
         packed = _packed(parts)
         parts.require(packed, _TORCH.keys(), (None, None))
         outputs, words = parts.shape(packed)
-        weights = self.scheme.weights
-        bits = weights.num_bits if weights else 8
-        inputs = words
+        weights = self._weights(parts)
+        room = words * 8 * parts.read(packed, 0, 0).array().itemsize
+        inputs = room // weights.num_bits
         if "weight_shape" in parts:
             parts.require("weight_shape", {"I64", "I32"}, (2,))
             told = [int(v) for v in parts.read("weight_shape").array()]
-            room = words * 8 * parts.read(packed, 0, 0).array().itemsize
-            if told[0] != outputs or not 0 < told[1] * bits <= room or room - told[1] * bits >= 32:
+            bits = told[1] * weights.num_bits
+            if told[0] != outputs or not 0 < bits <= room or room - bits >= 32:
                 raise parts.malformed(
                     f"weight_shape {told[0]}x{told[1]} does not fit {packed} {outputs}x{words}"
                 )
             inputs = told[1]
-        elif packed == "weight_packed":  # two 4-bit floats a byte
-            inputs = 2 * words
-        if "weight_scale" not in parts:
-            raise parts.malformed("has no weight_scale")
+        self._require_scales(parts, outputs, inputs)
+        if "weight_g_idx" in parts:
+            self._require_order(parts, inputs)
         return outputs, inputs
+
+    def _weights(self, parts: ModuleParts) -> QuantizationArgs:
+        if self.scheme.weights is None:
+            raise parts.malformed("its group quantizes no weights")
+        return self.scheme.weights
+
+    def _require_scales(self, parts: ModuleParts, outputs: int, inputs: int) -> None:
+        # torch would spread a scale that is too small over all that it divides
+        weights = self._weights(parts)
+        strategy = str(getattr(weights.strategy, "value", weights.strategy))
+        if strategy in ("group", "tensor_group"):
+            fitting: set[tuple[int, ...]] = {(outputs, -(-inputs // (weights.group_size or inputs)))}
+        elif strategy == "block":
+            height, width = weights.block_structure or (outputs, inputs)
+            fitting = {(-(-outputs // height), -(-inputs // width))}
+        elif strategy == "channel":
+            fitting = {(outputs, 1), (outputs,)}
+        else:
+            fitting = {(), (1,), (1, 1)}
+        scale = parts.shape("weight_scale")
+        if scale not in fitting:
+            raise parts.malformed(f"weight_scale {scale} is not by {strategy} of {outputs}x{inputs}")
+        if "weight_zero_point" in parts:
+            words = words_for(outputs, weights.num_bits)
+            if parts.shape("weight_zero_point") not in {scale, (words, *scale[1:])}:
+                raise parts.malformed(f"weight_zero_point {parts.shape('weight_zero_point')} does not fit")
+
+    def _require_order(self, parts: ModuleParts, inputs: int) -> None:
+        # files of old versions name the group of each input; the library would pass over it in silence
+        parts.require("weight_g_idx", {"I32", "I64"}, (inputs,))
+        given = parts.read("weight_g_idx").array()
+        group = self._weights(parts).group_size or inputs
+        if not (given == -1).all() and not (given == np.arange(inputs) // group).all():
+            raise parts.malformed("its inputs are shuffled (weight_g_idx), which is not read here")
 
     def rows(self, parts: ModuleParts, start: int, stop: int) -> FloatArray:
         """Decode rows; see `Codec`."""
         outputs, inputs = self.shape(parts)
-        # a packed zero point holds several outputs a word: then the whole matrix is decoded
-        whole = "weight_zero_point" in parts and parts.shape("weight_zero_point")[0] != outputs
+        # a packed zero point holds several outputs a word, a block several rows: then all is decoded
+        whole = any(parts.shape(p)[:1] != (outputs,) for p in _SCALES if p in parts)
         first, last = (0, outputs) if whole else (start, stop)
         state: dict[str, Any] = {}
         for part in parts.held:
@@ -145,6 +183,8 @@ def _packed(parts: ModuleParts) -> str:
 
 
 def _tensor(raw: RawTensor) -> torch.Tensor:
+    if raw.dtype not in _TORCH:
+        raise InputError(f"a part of type {raw.dtype} is not known to compressed-tensors; download it again")
     if not raw.data:
         return torch.empty(raw.shape, dtype=_TORCH[raw.dtype])
     return torch.frombuffer(bytearray(raw.data), dtype=_TORCH[raw.dtype]).reshape(raw.shape)
@@ -154,18 +194,12 @@ def _matches(target: str, parts: ModuleParts) -> bool:
     if not target.startswith("re:"):
         return target in ("Linear", parts.module)
     pattern = target.removeprefix("re:")
-    # a pattern out of a stranger's file may take for ever on a long name
-    if (
-        len(parts.module) > MAX_NAME
-        or re.search(r"\)[*+{?]", pattern)
-        or _quantifiers(pattern) > MAX_QUANTIFIERS
-    ):
+    # a pattern out of a stranger's file could take for ever: bound the ways in which it can match
+    loops, choices = (sum(pattern.count(sign) for sign in signs) for signs in ("*+{", "?|"))
+    ways = math.log2(len(parts.module) + 1) * loops + choices
+    if ways > MAX_WAYS or re.search(r"\)[*+{?]", pattern):
         raise parts.malformed("the quantization_config has a pattern that could take for ever; name modules")
     try:
         return re.match(pattern, parts.module) is not None
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise parts.malformed(f"the quantization_config has a broken pattern ({error})") from error
-
-
-def _quantifiers(pattern: str) -> int:
-    return sum(pattern.count(sign) for sign in "*+{")

@@ -122,11 +122,13 @@ class Scheme:
             problem = " ".join(str(error).split())[:160]
             raise self._malformed(f"compressed-tensors does not understand it ({problem})") from error
         self._packed = groups.codec_for
-        self.name = f"compressed-tensors {str(config.get('format'))[:40]} {groups.bits}"
+        self.name = f"compressed-tensors {groups.format} {groups.bits}"
 
     def _bitsandbytes(self, config: Mapping[str, Any]) -> None:
         four = config.get("load_in_4bit") or config.get("_load_in_4bit")
-        kind = str(config.get("bnb_4bit_quant_type") or "fp4")[:8]
+        kind = config.get("bnb_4bit_quant_type") or "fp4"
+        if four and kind not in KINDS:
+            raise self._malformed(f"bnb_4bit_quant_type is not {' or '.join(KINDS)}")
         self.name = f"bitsandbytes {kind} 4-bit" if four else "bitsandbytes int8 8-bit"
 
     def _fp8(self, config: Mapping[str, Any]) -> None:
