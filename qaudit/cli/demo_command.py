@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from qaudit.errors import GateFailure, MissingExtra, OtherAudit
 from qaudit.values import Report, RuleResult
@@ -101,9 +102,9 @@ def _show(members: "list[Member]", reports: dict[str, Report]) -> bool:
         report = reports[member.name]
         as_labelled = matches(member, report)
         right = right and as_labelled
-        table.add_row(
-            member.name, member.label, *_figures(report), _reasons(report), "yes" if as_labelled else "NO"
-        )
+        # as plain text: rich would take a [category] for markup and swallow it
+        reasons = Text(_reasons(report))
+        table.add_row(member.name, member.label, *_figures(report), reasons, "yes" if as_labelled else "NO")
     Console(highlight=False, width=None if sys.stdout.isatty() else 150).print(table)
     return right
 

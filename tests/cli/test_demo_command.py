@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ def test_a_good_and_a_bad_member_end_to_end(tmp_path: Path, capsys: pytest.Captu
     out, err = capsys.readouterr()
     assert "Q2_K-pure" in out
     assert "hidden_danger" in out
+    # the table names the categories that lost refusals
+    assert re.search(r"category-drop\[[a-z_]+\]", out)
     page = Path(out.split("report: ")[1].strip())
     assert page == tmp_path / "audits" / "Q2_K-pure" / "report.html"
     assert "Ladder" in page.read_text()
