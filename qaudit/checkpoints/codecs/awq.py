@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qaudit.checkpoints.codecs.bit_packing import Codes, Words, unpack
+from qaudit.checkpoints.codecs.bit_packing import Codes, unpack
 from qaudit.checkpoints.codecs.grouped import dequantize
 from qaudit.checkpoints.codecs.module_parts import FLOATS, ModuleParts
 from qaudit.checkpoints.raw_tensors import FloatArray
 
 PER_WORD = 8
 # output j of a word's eight lies in nibble _NIBBLE_OF[j]: the inverse of 0 2 4 6 1 3 5 7
-_NIBBLE_OF = np.array([0, 4, 1, 5, 2, 6, 3, 7])
+_NIBBLE_OF = (0, 4, 1, 5, 2, 6, 3, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,13 @@ class AwqGemm:
     def rows(self, parts: ModuleParts, start: int, stop: int) -> FloatArray:
         """Decode rows; see `Codec`."""
         first, last = start // PER_WORD, -(-stop // PER_WORD)
-        codes = _interleaved(parts.read("qweight").array()[:, first:last])
-        zeros = _interleaved(parts.read("qzeros").array()[:, first:last])
+        codes = _by_output(parts.read("qweight").array()[:, first:last])
+        zeros = _by_output(parts.read("qzeros").array()[:, first:last])
         scales = parts.read("scales").floats()
         keep = slice(start - first * PER_WORD, stop - first * PER_WORD)
-        group_of = np.arange(len(codes), dtype=np.intp) // _group(len(codes), self.group_size)
-        return dequantize(codes[:, keep], zeros[:, keep], scales[:, start:stop], group_of)
+        return dequantize(
+            codes[keep], zeros[keep], scales[:, start:stop].T, _in_order(codes, self.group_size)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +69,12 @@ class AwqGemv:
 
     def rows(self, parts: ModuleParts, start: int, stop: int) -> FloatArray:
         """Decode rows; see `Codec`."""
-        codes = _along_inputs(parts.read("qweight", start, stop).array())
-        group = _group(codes.shape[1], self.group_size)
-        groups = codes.shape[1] // group
-        zeros = _along_inputs(parts.read("qzeros", start, stop).array())[:, :groups]
+        codes = unpack(parts.read("qweight", start, stop).array().view(np.uint32), 4)
+        group_of = _in_order(codes, self.group_size)
+        groups = int(group_of[-1]) + 1
+        zeros = unpack(parts.read("qzeros", start, stop).array().view(np.uint32), 4)[:, :groups]
         scales = parts.read("scales", start, stop).floats()[:, :groups]
-        weights = codes.reshape(-1, groups, group).astype(np.float32)
-        with np.errstate(all="ignore"):
-            weights -= zeros[:, :, None]
-            weights *= scales[:, :, None]
-        return weights.reshape(codes.shape)
+        return dequantize(codes, zeros, scales, group_of)
 
 
 def _group(inputs: int, group_size: int) -> int:
@@ -91,15 +88,17 @@ def _groups(parts: ModuleParts, inputs: int, group_size: int) -> int:
     return inputs // group
 
 
-def _interleaved(words: NDArray[Any]) -> Codes:
-    rows, count = words.shape
-    codes = unpack(np.ascontiguousarray(words.view(np.uint32).reshape(1, -1)), 4).reshape(
-        PER_WORD, rows, count
-    )
-    in_order: Codes = codes[_NIBBLE_OF].transpose(1, 2, 0).reshape(rows, count * PER_WORD)
-    return in_order
+def _in_order(codes: Codes, group_size: int) -> NDArray[np.intp]:
+    inputs = codes.shape[1]
+    return np.arange(inputs, dtype=np.intp) // _group(inputs, group_size)
 
 
-def _along_inputs(words: NDArray[Any]) -> Codes:
-    packed: Words = np.ascontiguousarray(words.view(np.uint32).T)
-    return np.ascontiguousarray(unpack(packed, 4).T)
+def _by_output(words: NDArray[Any]) -> Codes:
+    """Return the codes of words [N, O/8] as [O, N]: turned round while they are packed."""
+    packed = np.ascontiguousarray(words.T)
+    lanes = packed.view(np.uint8).reshape(*packed.shape, 4)
+    codes = np.empty((len(packed), PER_WORD, packed.shape[1]), np.uint8)
+    for output, nibble in enumerate(_NIBBLE_OF):
+        np.right_shift(lanes[:, :, nibble // 2], 4 * (nibble % 2), out=codes[:, output])
+    codes &= 15
+    return codes.reshape(-1, packed.shape[1])

@@ -21,38 +21,38 @@ def words_for(codes: int, bits: int) -> int:
 
 
 def unpack(words: Words, bits: int) -> Codes:
-    """Unpack codes along the first axis.
+    """Unpack codes along the last axis.
 
     Args:
-        words: packed along the first axis; for 3 bits a multiple of three of them.
+        words: packed along the last axis; for 3 bits a multiple of three of them.
         bits: 2, 3, 4 or 8.
 
     Shapes:
-        words uint32 [W, C]; returns uint8 [W * 32 // bits, C].
+        words uint32 [R, W]; returns uint8 [R, W * 32 // bits].
     """
-    count, columns = words.shape
+    rows, count = words.shape
     if bits == 3:
         return _unpack_three(words)
-    per_word = 32 // bits
     # the bytes of a word are its codes in order: 8-bit codes lie ready, others share a byte
-    lanes = words.astype("<u4", copy=False).view(np.uint8).reshape(count, columns, 4).transpose(0, 2, 1)
+    lanes = np.ascontiguousarray(words, "<u4").view(np.uint8).reshape(rows, count * 4)
     if bits == 8:
-        return lanes.reshape(count * 4, columns)
-    out = np.empty((count, 4, per_word // 4, columns), np.uint8)
-    for place in range(per_word // 4):
+        return lanes
+    per_byte = 8 // bits
+    out = np.empty((rows, count * 4, per_byte), np.uint8)
+    for place in range(per_byte):
         np.right_shift(lanes, place * bits, out=out[:, :, place])
     out &= (1 << bits) - 1
-    return out.reshape(count * per_word, columns)
+    return out.reshape(rows, count * 4 * per_byte)
 
 
 def _unpack_three(words: Words) -> Codes:
-    count, columns = words.shape
-    low, middle, high = (words.reshape(count // 3, 3, columns)[:, i] for i in range(3))
-    out = np.empty((count // 3, 32, columns), np.uint8)
+    rows, count = words.shape
+    triples = [words.reshape(rows, count // 3, 3)[:, :, i] for i in range(3)]
+    out = np.empty((rows, count // 3, 32), np.uint8)
     for code in range(32):
         word, bit = divmod(3 * code, 32)
-        value: NDArray[Any] = (low, middle, high)[word] >> np.uint32(bit)
+        value: NDArray[Any] = triples[word] >> np.uint32(bit)
         if bit > 29:
-            value = value | ((low, middle, high)[word + 1] << np.uint32(32 - bit))
-        out[:, code] = value & 7
-    return out.reshape(count // 3 * 32, columns)
+            value = value | (triples[word + 1] << np.uint32(32 - bit))
+        out[:, :, code] = value & 7
+    return out.reshape(rows, count // 3 * 32)

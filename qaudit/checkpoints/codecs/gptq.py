@@ -53,11 +53,11 @@ class Gptq:
         """Decode rows; see `Codec`."""
         words = parts.read("qweight").array().view(np.uint32)
         scales = parts.read("scales").floats()
-        codes = unpack(np.ascontiguousarray(words[:, start:stop]), self.bits)
+        # turned round while they are packed, an eighth of the size
+        codes = unpack(np.ascontiguousarray(words[:, start:stop].T), self.bits)
         zeros = self._zeros(parts.read("qzeros").array().view(np.uint32), words.shape[1])
-        return dequantize(
-            codes, zeros[:, start:stop], scales[:, start:stop], self._groups(parts, len(codes), len(scales))
-        )
+        group_of = self._groups(parts, codes.shape[1], len(scales))
+        return dequantize(codes, zeros[:, start:stop].T, scales[:, start:stop].T, group_of)
 
     def _group(self, inputs: int) -> int:
         return inputs if self.group_size == -1 else self.group_size
@@ -73,12 +73,10 @@ class Gptq:
         return given
 
     def _zeros(self, words: Words, outputs: int) -> Codes:
-        packed = np.ascontiguousarray(words.T)
         if self.bits == 3:
             # codes that straddle words make adding to whole words wrong, so that it is done code by code
-            padded = np.pad(packed, ((0, -len(packed) % 3), (0, 0)))
-            stored = unpack(padded, 3)[:outputs].T
+            stored = unpack(np.pad(words, ((0, 0), (0, -words.shape[1] % 3))), 3)[:, :outputs]
             return (stored + np.uint8(1)) & np.uint8(7) if self.zeros_less_one else stored
         if self.zeros_less_one:
-            packed = packed + np.uint32(sum(1 << bit for bit in range(0, 32, self.bits)))
-        return unpack(packed, self.bits)[:outputs].T
+            words = words + np.uint32(sum(1 << bit for bit in range(0, 32, self.bits)))
+        return unpack(words, self.bits)[:, :outputs]

@@ -35,7 +35,7 @@ def test_as_written_down(inputs: int, outputs: int, groups: int, ordered: bool, 
     group_of = generator.integers(0, groups, inputs)
     if ordered:
         group_of = np.sort(group_of)
-    rows = dequantize(codes, zeros, scales, group_of)
+    rows = dequantize(codes.T, zeros.T, scales.T, group_of)
     assert rows.dtype == np.float32
     np.testing.assert_array_equal(rows, one_by_one(codes, zeros, scales, group_of))
 
@@ -49,7 +49,7 @@ def test_more_outputs_than_are_decoded_at_once(shuffled: bool) -> None:
     scales = generator.random((2, outputs), np.float32)
     group_of = np.arange(16) % 2 if shuffled else np.arange(16) // 8
     expected = (codes.astype(np.float32) - zeros[group_of]) * scales[group_of]
-    np.testing.assert_array_equal(dequantize(codes, zeros, scales, group_of), expected.T)
+    np.testing.assert_array_equal(dequantize(codes.T, zeros.T, scales.T, group_of), expected.T)
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
@@ -59,6 +59,6 @@ def test_hostile_scales_pass_through_silently(shuffled: bool) -> None:
     group_of = np.arange(16) % 2 if shuffled else np.arange(16) // 8
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rows = dequantize(codes, np.zeros((2, 3), np.uint8), scales, group_of)
+        rows = dequantize(codes.T, np.zeros((3, 2), np.uint8), scales.T, group_of)
     assert np.isposinf(rows[[0, 2]]).all()
     assert np.isnan(rows[1]).all()
