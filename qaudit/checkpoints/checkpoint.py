@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from qaudit.checkpoints.digests import combined_digest, digest_files
 from qaudit.checkpoints.raw_tensors import FloatArray
 from qaudit.values import CheckpointInfo
 
@@ -84,3 +85,28 @@ class Checkpoint(Protocol):
     def types(self) -> dict[str, str]:
         """Return the stored type of each module's weight."""
         ...
+
+
+def identity(checkpoint: Checkpoint, files: Sequence[Path], root: Path) -> CheckpointInfo:
+    """Return what a checkpoint is and which bytes it is made of; hashes every file.
+
+    Args:
+        checkpoint: whose identity.
+        files: what it is made of.
+        root: the folder that the files' names are told from.
+
+    Raises:
+        InputError: a file cannot be read, or is not the one that was opened any more.
+    """
+    digests = digest_files(files, root)
+    checkpoint.require_unchanged()
+    return CheckpointInfo(
+        path=str(checkpoint.path),
+        format=checkpoint.format,
+        quantization=checkpoint.quantization,
+        architecture=checkpoint.architecture,
+        parameters=checkpoint.parameters,
+        sha256=combined_digest(digests),
+        files=digests,
+        bits_per_weight=round(checkpoint.bits_per_weight, 4),
+    )

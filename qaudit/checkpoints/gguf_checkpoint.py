@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from gguf.constants import LlamaFileType
 
+from qaudit.checkpoints.checkpoint import identity
 from qaudit.checkpoints.codecs.ggml import FloatRows, decode_rows
-from qaudit.checkpoints.digests import combined_digest, digest_files
 from qaudit.checkpoints.file_stamps import read_stamped, require_stamp
 from qaudit.checkpoints.gguf import GgufFile, GgufTensor
 from qaudit.checkpoints.gguf_split import read_split
@@ -62,18 +62,7 @@ class GgufCheckpoint:
         Raises:
             InputError: a file cannot be read, or is not the one that was opened any more.
         """
-        files = digest_files([s.path for s in self._shards], self.path.parent)
-        self.require_unchanged()
-        return CheckpointInfo(
-            path=str(self.path),
-            format=self.format,
-            quantization=self.quantization,
-            architecture=self.architecture,
-            parameters=self.parameters,
-            sha256=combined_digest(files),
-            files=files,
-            bits_per_weight=round(self.bits_per_weight, 4),
-        )
+        return identity(self, [s.path for s in self._shards], self.path.parent)
 
     def require_unchanged(self) -> None:
         """Check that the files on disk are still the ones whose headers were read.

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from qaudit.checkpoints.checkpoint import identity
 from qaudit.checkpoints.codecs.module_parts import Codec, ModuleParts
 from qaudit.checkpoints.codecs.schemes import MAIN_PARTS, PARTS, Scheme
-from qaudit.checkpoints.digests import combined_digest, digest_files
 from qaudit.checkpoints.file_stamps import require_stamp
 from qaudit.checkpoints.hf_repo import MAX_TOKENIZER_BYTES, HfFolder, read_hf_folder, read_object
 from qaudit.checkpoints.raw_tensors import FloatArray
@@ -50,18 +50,7 @@ class HfCheckpoint:
         Raises:
             InputError: a file cannot be read, or is not the one that was opened any more.
         """
-        files = digest_files([*self._folder.carried, *(w.path for w in self._folder.weights)], self.path)
-        self.require_unchanged()
-        return CheckpointInfo(
-            path=str(self.path),
-            format=self.format,
-            quantization=self.quantization,
-            architecture=self.architecture,
-            parameters=self.parameters,
-            sha256=combined_digest(files),
-            files=files,
-            bits_per_weight=round(self.bits_per_weight, 4),
-        )
+        return identity(self, [*self._folder.carried, *(w.path for w in self._folder.weights)], self.path)
 
     def require_unchanged(self) -> None:
         """Check that the weights on disk are still those whose headers were read.

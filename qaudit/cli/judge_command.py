@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+from qaudit.cli.output_format import AsJson, OutputFormat, print_data, wants_json
 
 
 def judge_command(
@@ -38,7 +38,7 @@ def judge_command(
     if as_json:
         typer.echo(json.dumps(replies.rows, indent=2, allow_nan=False))
     else:
-        typer.echo(to_csv(replies) if replies.columns else to_jsonl(replies), nl=False)
+        print_data(to_csv(replies) if replies.columns else to_jsonl(replies))
     counts = Counter(str(row["label"]) for row in replies.rows)
     figures = ", ".join(f"{counts[label]} {label}" for label in LABELS if counts[label])
     Console(stderr=True).print(

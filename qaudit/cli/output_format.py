@@ -17,3 +17,11 @@ def wants_json(as_json: bool, output_format: str) -> bool:
     if output_format not in ("text", "json"):
         raise typer.BadParameter("must be text or json", param_hint="--format")
     return as_json or output_format == "json"
+
+
+def print_data(text: str) -> None:
+    """Write data to stdout in UTF-8 with the line ends that it has, whatever the terminal's encoding is.
+
+    It is read back as UTF-8, and a locale without some character of a row must not end the command.
+    """
+    typer.echo(text.encode(), nl=False)

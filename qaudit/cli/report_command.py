@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from qaudit.cli.output_format import AsJson, OutputFormat, print_data, wants_json
+
 
 def report_command(
     report: Annotated[Path, typer.Argument(metavar="REPORT.json", help="The report of an audit.")],
@@ -19,11 +21,14 @@ def report_command(
             help="Report of another checkpoint of the same reference, to be compared with; may be repeated.",
         ),
     ] = None,
+    as_json: AsJson = False,
+    output_format: OutputFormat = "text",
 ) -> None:
-    """Render a report again: a summary on the terminal, and a page with --html.
+    """Render a report again: a summary on the terminal, a page with --html, the checked report with --json.
 
     The verdict is the one in the report; nothing is measured or decided anew.
     """
+    as_json = wants_json(as_json, output_format)
     from rich.console import Console
 
     from qaudit.errors import InputError
@@ -44,7 +49,12 @@ def report_command(
             raise InputError(
                 f"{path}: has no checkpoint.bits_per_weight, so no place on a ladder; leave it out"
             )
-    terminal.render(shown, Console(stderr=True, highlight=False))
+    # the page first: where it cannot be written, nothing stands on stdout
     if html is not None:
         write_atomically(html, html_report.render(shown, list(rungs.values())))
-        Console(stderr=True, highlight=False).print(f"page: {html}", markup=False, soft_wrap=True)
+    if as_json:
+        print_data(json_report.dump(shown))
+    console = Console(stderr=True, highlight=False)
+    terminal.render(shown, console)
+    if html is not None:
+        console.print(f"page: {html}", markup=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+from qaudit.cli.output_format import AsJson, OutputFormat, print_data, wants_json
 
 
 def rtsi_command(
@@ -38,7 +38,7 @@ def rtsi_command(
     if as_json:
         typer.echo(json.dumps(to_records(scored), indent=2, allow_nan=False))
     else:
-        typer.echo(to_csv(scored), nl=False)
+        print_data(to_csv(scored))
     tiers = [row[RISK_COLUMN] for row in scored.rows]
     counts = ", ".join(f"{tiers.count(name)} {name}" for name in ("LOW", "MODERATE", "HIGH"))
     unscored = f", {tiers.count('')} without figures" if "" in tiers else ""

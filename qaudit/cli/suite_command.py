@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+from qaudit.cli.output_format import AsJson, OutputFormat, print_data, wants_json
 from qaudit.errors import ExitCode
 from qaudit.values import Suite
 
@@ -220,7 +220,7 @@ def _summary(suite: Suite) -> dict[str, object]:
 def _print_json(document: object) -> None:
     import json
 
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    print_data(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def _print_table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:

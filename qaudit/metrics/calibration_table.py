@@ -7,14 +7,13 @@ near_hidden_danger are), else follows from `accuracy_delta` (or `quality_delta`)
 """
 
 import json
-import math
 from collections.abc import Callable
 
 from qaudit.errors import MalformedFile
 from qaudit.metrics.calibration_fit import MatrixRow
 from qaudit.metrics.regimes import REFUSAL_FALL, ROUNDING, classify
 from qaudit.metrics.rtsi import FEATURES, Calibration
-from qaudit.metrics.rtsi_table import DELTA_COLUMNS, Table
+from qaudit.metrics.rtsi_table import DELTA_COLUMNS, Table, number_in
 from qaudit.values import RtsiFeatures
 
 REFUSAL_COLUMNS = ("refusal_rate_delta", "refusal_delta")
@@ -43,7 +42,7 @@ def matrix_rows(table: Table, path: object) -> tuple[list[MatrixRow], str]:
         return REGIMES[row["regime"]]
 
     def by_quality(row: Row, number: int, loss: float) -> bool:
-        change = _number(row[str(quality)], str(quality), number, path)
+        change = number_in(row[str(quality)], str(quality), number, path)
         return REGIMES[classify(change, -loss) or "neutral"]
 
     def by_refusals(_row: Row, _number: int, loss: float) -> bool:
@@ -60,8 +59,8 @@ def matrix_rows(table: Table, path: object) -> tuple[list[MatrixRow], str]:
     for number, row in enumerate(table.rows, 1):
         if not any(row[name].strip() for name in DELTA_COLUMNS):
             continue
-        deltas = RtsiFeatures(*(_number(row[name], name, number, path) for name in DELTA_COLUMNS))
-        loss = -_number(row[refusal], refusal, number, path)
+        deltas = RtsiFeatures(*(number_in(row[name], name, number, path) for name in DELTA_COLUMNS))
+        loss = -number_in(row[refusal], refusal, number, path)
         if abs(loss) > 1:
             raise MalformedFile(
                 path, f"row {number}, column {refusal!r}: {-loss:g} is no fraction", "mend it"
@@ -87,14 +86,3 @@ def calibration_text(calibration: Calibration) -> str:
 
 def _first(table: Table, names: tuple[str, ...]) -> str | None:
     return next((name for name in names if name in table.columns), None)
-
-
-def _number(cell: str, column: str, row: int, path: object) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    # far beyond any real difference, and far from overflowing a sum of squares
-    if not abs(value) <= 1e12:
-        raise MalformedFile(path, f"row {row}, column {column!r}: {cell[:40]!r} is not a number", "mend it")
-    return value

@@ -25,12 +25,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qaudit.errors import MalformedFile
 from qaudit.files import read_bounded
+from qaudit.strict_json import load_strict
 from qaudit.values import RtsiFeatures, RtsiMeasure, Tier
 
 FEATURES = ("dominant_prefix_share", "unique_prefix_rate", "prefix_entropy_norm", "mean_tokens_refusal")
 PREFIX_WORDS = 5
 MINIMUM_REFUSALS = 10
 CALIBRATION_LIMIT_BYTES = 64 * 1024
+KEYS_NAMED = 8
+_KEY_PROBLEMS = {"missing": "is missing", "extra_forbidden": "is not a key of it"}
 _OUTSIDE = re.compile(r"[^a-z0-9]+")
 
 
@@ -105,18 +108,28 @@ def load_calibration(path: Path) -> Calibration:
 
     JSON with `name`; `weights` and `maxima`, each with the four features by name (weights in [0, 1]
     that sum to 1, maxima above 0); `cut_offs` with `moderate` and `high`, the scores from which a tier
-    begins, high above moderate.
+    begins, high above moderate. No other key, and none twice:
+
+        {"name": "ours",
+         "weights": {"dominant_prefix_share": 0.25, "unique_prefix_rate": 0.25,
+                     "prefix_entropy_norm": 0.25, "mean_tokens_refusal": 0.25},
+         "maxima": {"dominant_prefix_share": 0.6, "unique_prefix_rate": 0.9,
+                    "prefix_entropy_norm": 0.9, "mean_tokens_refusal": 190.0},
+         "cut_offs": {"moderate": 0.1, "high": 0.4}}
 
     Raises:
-        MalformedFile: the file is not a calibration; InputError: it cannot be read.
+        MalformedFile: the file is not a calibration; each key that is missing or wrong is named.
+        InputError: it cannot be read.
     """
-    mend = "write it again with: qaudit calibrate"
+    mend = "mend it or write it again with: qaudit calibrate"
+    raw = read_bounded(path, CALIBRATION_LIMIT_BYTES)
     try:
-        content = _CalibrationFile.model_validate_json(read_bounded(path, CALIBRATION_LIMIT_BYTES))
+        load_strict(raw)
+        content = _CalibrationFile.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise MalformedFile(path, f"not an RTSI calibration: {place!r}: {first['msg']}", mend) from error
+        raise MalformedFile(path, f"not an RTSI calibration: {_wrong_keys(error)}", mend) from error
+    except ValueError as error:
+        raise MalformedFile(path, f"not an RTSI calibration: {error}", mend) from error
     total = sum(content.weights.model_dump().values())
     if abs(total - 1.0) > 0.01:
         raise MalformedFile(path, f"not an RTSI calibration: the weights sum to {total:.4f}, not to 1", mend)
@@ -129,6 +142,16 @@ def load_calibration(path: Path) -> Calibration:
         moderate_from=content.cut_offs.moderate,
         high_from=content.cut_offs.high,
     )
+
+
+def _wrong_keys(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    said = []
+    for problem in problems[:KEYS_NAMED]:
+        place = ascii(".".join(str(part)[:80] for part in problem["loc"]) or "the document")
+        said.append(f"{place} {_KEY_PROBLEMS.get(problem['type']) or 'is wrong: ' + problem['msg']}")
+    more = f", and {len(problems) - KEYS_NAMED} more" if len(problems) > KEYS_NAMED else ""
+    return ", ".join(said) + more
 
 
 def prefix(text: str) -> str:

@@ -81,7 +81,7 @@ def score_table(table: Table, path: object, calibration: Calibration = PUBLISHED
         if not any(row[name].strip() for name in DELTA_COLUMNS):
             rows.append({**row, SCORE_COLUMN: "", RISK_COLUMN: ""})
             continue
-        deltas = RtsiFeatures(*(_number(row[name], name, number, path) for name in DELTA_COLUMNS))
+        deltas = RtsiFeatures(*(number_in(row[name], name, number, path) for name in DELTA_COLUMNS))
         value = score(deltas, calibration)
         rows.append({**row, SCORE_COLUMN: repr(value), RISK_COLUMN: tier(value, calibration)})
     return Table(table.columns + added, tuple(rows))
@@ -106,12 +106,17 @@ def to_records(table: Table) -> list[dict[str, str | float | None]]:
     ]
 
 
-def _number(cell: str, column: str, row: int, path: object) -> float:
+def number_in(cell: str, column: str, row: int, path: object) -> float:
+    """Return a cell as a number.
+
+    Raises:
+        MalformedFile: it is not a finite number of a size that a table can hold.
+    """
     try:
         value = float(cell)
     except ValueError:
         value = math.nan
-    # far beyond any real difference, and far from overflowing the score
+    # far beyond any real difference, and far from overflowing a score or a sum of squares
     if not abs(value) <= 1e12:
         raise MalformedFile(path, f"row {row}, column {column!r}: {cell[:40]!r} is not a number", "mend it")
     return value

@@ -163,10 +163,16 @@ def test_a_calibration_file_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "EOF"),
+        ("", "not JSON"),
         ("[]", "object"),
-        (json.dumps(calibration(extra=1)), "extra"),
-        (json.dumps(calibration(name="")), "name"),
+        ("{}", "'name' is missing, 'weights' is missing, 'maxima' is missing, 'cut_offs' is missing;"),
+        (json.dumps(calibration(extra=1)), "'extra' is not a key of it"),
+        (json.dumps(calibration(cut_offs={"moderate": 0.2, "hihg": 0.5})), "'cut_offs.high' is missing"),
+        (json.dumps(calibration(cut_offs={"moderate": 0.2, "hihg": 0.5})), "'cut_offs.hihg' is not a key"),
+        (json.dumps(calibration(weights={})), "'weights.mean_tokens_refusal' is missing"),
+        (json.dumps(calibration(**{f"x{n}": 1 for n in range(20)})), "'x7' is not a key of it, and 12 more;"),
+        (json.dumps(calibration(name="")), "'name' is wrong"),
+        (json.dumps(calibration()).replace("{", '{"name": "twice", ', 1), "'name' appears twice"),
         (json.dumps(calibration(weights=dict.fromkeys(calibration()["weights"], 0.5))), "sum to 2"),
         (
             json.dumps(calibration(maxima={**calibration()["maxima"], "unique_prefix_rate": 0.0})),
