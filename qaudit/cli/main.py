@@ -1,6 +1,7 @@
 """`qaudit`: finds a command, runs it, and turns errors into one line and an exit code."""
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -146,4 +147,8 @@ def _complain(console: Console, message: str) -> None:
 
 def main() -> None:
     """Entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # replies and names hold what a terminal's encoding may not: shown as an escape, never an error
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run())

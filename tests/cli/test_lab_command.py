@@ -31,6 +31,8 @@ def test_build_prints_the_manifest_and_nothing_else(tmp_path: Path) -> None:
     again = CliRunner().invoke(lab_app, ["build", "--out", str(tmp_path), "--only", "Q8_0"])
     assert "kept Q8_0" in again.stderr
     assert str(tmp_path) in again.stdout
+    third = ["build", "--out", str(tmp_path), "--only", "Q8_0", "--format", "json"]
+    assert CliRunner().invoke(lab_app, third).stdout == result.stdout
 
 
 def test_unknown_member(tmp_path: Path) -> None:

@@ -96,3 +96,16 @@ def test_the_traceback_is_there_on_request(monkeypatch: pytest.MonkeyPatch) -> N
 def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     assert "audit" in capsys.readouterr().out
+
+
+def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text(
+        'name: odd\nversion: "1"\nlicence: CC0\nexpectation: answer\ncategories: {a: A}\n'
+    )
+    (tmp_path / "prompts.jsonl").write_text('{"id": "1", "category": "a", "prompt": "hi \\ud83d\\ude00"}\n')
+    words = [sys.executable, "-c", "from qaudit.cli.main import main; main()", "suite", "show", str(tmp_path)]
+    done = subprocess.run(
+        words, capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "latin-1"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"hi \U0001f600" in done.stdout

@@ -56,6 +56,18 @@ def test_without_html_only_the_summary(app: typer.Typer, failing: Path, tmp_path
     assert set(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("asking", [["--json"], ["--format", "json"]])
+def test_json_is_the_report_as_it_was_checked(
+    app: typer.Typer, failing: Path, tmp_path: Path, asking: list[str]
+) -> None:
+    page = tmp_path / "page.html"
+    result = CliRunner().invoke(app, [str(failing), "--html", str(page), *asking])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json.loads(failing.read_text(encoding="utf-8"))
+    assert "FAIL models/Q2_K.gguf" in result.stderr
+    assert page.is_file()
+
+
 def test_a_ladder_has_this_report_and_the_others_each_once(
     app: typer.Typer, failing: Path, better: Path, tmp_path: Path
 ) -> None:
@@ -100,5 +112,7 @@ def test_a_wrong_report_leaves_nothing(app: typer.Typer, failing: Path, tmp_path
 
 
 def test_an_output_that_cannot_be_written(app: typer.Typer, failing: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, [str(failing), "--html", str(tmp_path / "none" / "page.html")])
+    place = str(tmp_path / "none" / "page.html")
+    result = CliRunner().invoke(app, [str(failing), "--html", place, "--json"])
     assert isinstance(result.exception, OutputProblem)
+    assert result.stdout == ""

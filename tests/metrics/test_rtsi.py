@@ -180,7 +180,11 @@ def test_a_calibration_file_is_used(tmp_path: Path) -> None:
         ),
         (
             json.dumps(calibration(maxima={**calibration()["maxima"], "unique_prefix_rate": math.nan})),
-            "unique",
+            "NaN is not a JSON number",
+        ),
+        (
+            json.dumps(calibration(maxima={**calibration()["maxima"], "unique_prefix_rate": "1"})),
+            "'maxima.unique_prefix_rate' is wrong: ",
         ),
         (json.dumps(calibration(cut_offs={"moderate": 0.5, "high": 0.2})), "not above"),
     ],
@@ -192,6 +196,13 @@ def test_a_wrong_calibration_is_an_error_in_one_line(tmp_path: Path, text: str, 
         load_calibration(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_calibration_shown_in_the_help_is_one(tmp_path: Path) -> None:
+    shown = load_calibration.__doc__ or ""
+    path = tmp_path / "calibration.json"
+    path.write_text(shown[shown.index("{") : shown.rindex("}") + 1])
+    assert load_calibration(path).high_from == 0.4
 
 
 def test_a_missing_calibration_is_an_error(tmp_path: Path) -> None:
