@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from qaudit import __version__
 from qaudit.auditing.arm import ArmPlan, render_prompts, require_answers, run_arm
@@ -28,7 +27,7 @@ from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.engines.protocol import EngineOptions
 from qaudit.engines.worker import WorkerEngine, require_llamacpp
 from qaudit.errors import InputError, SuiteError
-from qaudit.files import make_folder, read_bounded, sha256_bytes, sha256_file
+from qaudit.files import make_folder, read_bounded, sha256_bytes
 from qaudit.journal import Journal
 from qaudit.judges.judging import Judge, load_judge
 from qaudit.metrics.rtsi import PUBLISHED, Calibration, load_calibration
@@ -49,7 +48,6 @@ class _Case:
     reference: Checkpoint
     candidate: Checkpoint
     template: str
-    template_source: Literal["reference", "file"]
     suites: tuple[Suite, ...]
     policy: Policy
     judge: Judge
@@ -141,15 +139,15 @@ def _prepare(candidate: str | Path, reference: str | Path, options: AuditOptions
     calibration = load_calibration(options.calibration) if options.calibration else PUBLISHED
     judge = load_judge(options.engine.judge or "rules")
     opened_reference, opened_candidate = open_checkpoint(reference), open_checkpoint(candidate)
+    for opened in (opened_reference, opened_candidate):
+        if opened.format != "gguf":
+            raise InputError(f"{opened.path}: audits run on GGUF files so far; convert it to GGUF")
     require_comparable(opened_reference, opened_candidate)
     suites = _load_suites(options.suites or default_suites(opened_reference), options.limit)
     if options.out:
         make_folder(options.out)
     template = _template(opened_reference, options.chat_template)
-    source: Literal["reference", "file"] = "file" if options.chat_template else "reference"
-    return _Case(
-        opened_reference, opened_candidate, template, source, suites, policy, judge, calibration, options
-    )
+    return _Case(opened_reference, opened_candidate, template, suites, policy, judge, calibration, options)
 
 
 def _load_suites(names: Sequence[str], limit: int | None) -> tuple[Suite, ...]:
@@ -226,14 +224,14 @@ def _conclude(
 
 
 def _settings(case: _Case) -> Settings:
-    engine, calibration = case.options.engine, case.options.calibration
+    engine = case.options.engine
     return Settings(
-        template_source=case.template_source,
+        template_source="file" if case.options.chat_template else "reference",
         template_sha256=sha256_bytes(case.template.encode(errors="surrogatepass")),
         max_tokens=case.options.max_tokens,
         context=engine.context_per_sequence,
         parallel=engine.parallel,
         batch=case.options.batch,
         gpu_layers=engine.gpu_layers,
-        calibration_sha256=sha256_file(calibration) if calibration else None,
+        calibration_sha256=case.calibration.sha256,
     )

@@ -150,9 +150,10 @@ class HfCheckpoint:
                 together, or a file that was changed since it was opened.
         """
         codec, parts = self._find(name)
-        start, stop = checked_range(self.path, name, codec.shape(parts), start, stop)
+        shape = codec.shape(parts)
+        start, stop = checked_range(self.path, name, shape, start, stop)
         if stop == start:
-            return np.empty((0, codec.shape(parts)[1]), np.float32)
+            return np.empty((0, shape[1]), np.float32)
         return codec.rows(parts, start, stop)
 
     def types(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from qaudit.engines.answers import one_line
 from qaudit.engines.protocol import EngineOptions, FloatArray
 from qaudit.errors import EngineFailure, MissingExtra
 from qaudit.values import EngineInfo
@@ -32,8 +33,7 @@ def _keep_errors(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
     # ggml levels: 2 info, 3 warn, 4 error, 5 continuation
     if level == 4:
         # llama.cpp quotes names out of the file
-        words = " ".join(text.decode(errors="replace").split())
-        _last_error.append("".join(c for c in words if c.isprintable())[:200])
+        _last_error.append(one_line(text.decode(errors="replace"), 200))
         del _last_error[:-3]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qaudit.checkpoints.raw_tensors import RawTensor
 from qaudit.errors import MalformedFile, MissingExtra
 from qaudit.files import read_bounded, sha256_bytes, sha256_file
 
@@ -164,17 +165,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _widen(path: Path, name: str, view: Mapping[str, Any]) -> FloatArray:
-    data, shape = view["data"], view["shape"]
-    match view["dtype"]:
-        case "F32":
-            values = np.frombuffer(data, "<f4").astype(np.float32)
-        case "F16":
-            values = np.frombuffer(data, "<f2").astype(np.float32)
-        case "BF16":
-            # a bfloat16 is the upper half of a float32
-            values = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
-        case other:
-            raise MalformedFile(
-                path, f"{name!r} is {other}, not a float of 16 or 32 bits", "restore the lab's own file"
-            )
-    return values.reshape(shape)
+    raw = RawTensor(view["dtype"], tuple(view["shape"]), view["data"])
+    if raw.dtype not in ("F32", "F16", "BF16"):
+        raise MalformedFile(
+            path, f"{name!r} is {raw.dtype}, not a float of 16 or 32 bits", "restore the lab's own file"
+        )
+    return raw.floats()

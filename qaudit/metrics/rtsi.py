@@ -24,7 +24,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qaudit.errors import MalformedFile
-from qaudit.files import read_bounded
+from qaudit.files import read_bounded, sha256_bytes
 from qaudit.strict_json import load_strict
 from qaudit.values import RtsiFeatures, RtsiMeasure, Tier
 
@@ -41,7 +41,8 @@ _OUTSIDE = re.compile(r"[^a-z0-9]+")
 class Calibration:
     """Weights (sum 1), largest differences and cut-offs of one calibration matrix, by feature.
 
-    A score below `moderate_from` is LOW, from `high_from` on HIGH.
+    A score below `moderate_from` is LOW, from `high_from` on HIGH. `sha256` is of the file that
+    it was read from.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Calibration:
     maxima: Mapping[str, float]
     moderate_from: float
     high_from: float
+    sha256: str | None = None
 
 
 def _summing_to_one(weights: Mapping[str, float]) -> Mapping[str, float]:
@@ -141,6 +143,7 @@ def load_calibration(path: Path) -> Calibration:
         maxima=MappingProxyType(content.maxima.model_dump()),
         moderate_from=content.cut_offs.moderate,
         high_from=content.cut_offs.high,
+        sha256=sha256_bytes(raw),
     )
 
 

@@ -17,6 +17,9 @@ from qaudit.auditing.events import Asked, Event, Finished, Loaded, Opened
 from qaudit.auditing.options import AuditOptions
 from qaudit.engines.protocol import EngineOptions
 from qaudit.errors import EngineFailure, Incomparable, InputError, OutputProblem, PolicyError, SuiteError
+from qaudit.files import sha256_file
+from qaudit.metrics.calibration_table import calibration_text
+from qaudit.metrics.rtsi import PUBLISHED
 from qaudit.values import Report
 
 SUITES = ("lab-core", "lab-benign", "lab-quality", "lab-reading")
@@ -144,6 +147,29 @@ def test_the_report_says_what_the_answers_depend_on(tmp_path: Path, f16: Path, q
     given.write_text(given.read_text() + "{# another #}")
     report = finished(list(run_audit(q8, f16, options(None, chat_template=given))))
     assert [f.id for f in report.findings] == ["template-differs"]
+
+
+def test_what_no_engine_runs_yet_is_refused_before_anything_is_hashed(tmp_path: Path, f16: Path) -> None:
+    folder = Path(qaudit.__file__).parent / "lab" / "reference"
+    for pair in ((folder, f16), (f16, folder)):
+        with pytest.raises(InputError, match="audits run on GGUF files so far") as caught:
+            list(run_audit(*pair, options(tmp_path / "out")))
+        assert str(caught.value).startswith(str(folder))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_calibration_is_known_by_the_bytes_that_were_read(tmp_path: Path, f16: Path, q8: Path) -> None:
+    given = tmp_path / "mine.json"
+    given.write_text(calibration_text(PUBLISHED))
+    digest = sha256_file(given)
+    events = []
+    for event in run_audit(q8, f16, options(None, calibration=given)):
+        # what happens to the file afterwards does not matter
+        given.unlink(missing_ok=True)
+        events.append(event)
+    settings = finished(events).settings
+    assert settings is not None
+    assert settings.calibration_sha256 == digest
 
 
 def test_an_audit_that_fails_leaves_no_earlier_report(

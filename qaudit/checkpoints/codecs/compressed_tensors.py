@@ -14,7 +14,7 @@ import numpy as np
 
 from qaudit.checkpoints.codecs.bit_packing import words_for
 from qaudit.checkpoints.codecs.module_parts import ModuleParts
-from qaudit.checkpoints.raw_tensors import FloatArray, RawTensor
+from qaudit.checkpoints.raw_tensors import BITS, FloatArray, RawTensor
 from qaudit.errors import InputError, MissingExtra
 
 try:
@@ -92,7 +92,7 @@ class CompressedTensors:
         parts.require(packed, _TORCH.keys(), (None, None))
         outputs, words = parts.shape(packed)
         weights = self._weights(parts)
-        room = words * 8 * parts.read(packed, 0, 0).array().itemsize
+        room = words * BITS[parts.dtype(packed)]
         inputs = room // weights.num_bits
         if "weight_shape" in parts:
             parts.require("weight_shape", {"I64", "I32"}, (2,))
