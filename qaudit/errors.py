@@ -11,6 +11,7 @@
     ├── EnvironmentProblem      this machine cannot do it                      exit 2
     │   ├── MissingExtra        an optional dependency is not installed
     │   ├── OutputProblem       an output cannot be written
+    │   ├── HubUnreachable      a hub does not answer, and the cache does not have it
     │   └── EngineFailure       an engine crashed, hung or refused the file
     └── GateFailure             a gate said no: the input is fine, the answer is not  exit 1
         └── VerificationFailed  a signature or a signed file does not verify
@@ -105,6 +106,10 @@ class MissingExtra(EnvironmentProblem):
 
 class OutputProblem(EnvironmentProblem):
     """An output cannot be written."""
+
+
+class HubUnreachable(EnvironmentProblem):
+    """A hub cannot be asked: no network, or it is down."""
 
 
 class EngineFailure(EnvironmentProblem):

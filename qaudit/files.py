@@ -3,8 +3,10 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
@@ -147,10 +149,42 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         temporary.replace(path)
         temporary = None
     except (OSError, ValueError) as error:
-        raise OutputProblem(
-            f"{path}: cannot write ({_reason(error)}); choose another place or free space"
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
         if temporary:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+@contextlib.contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path` to fill; it takes that name when the block ends without error.
+
+    What was there before is removed, so that no file of it stays among the new ones.
+
+    Raises:
+        OutputProblem: the place cannot be written, or is no folder; nothing is left behind.
+    """
+    try:
+        if path.exists() and not path.is_dir():
+            raise OutputProblem(f"{path}: is not a folder; choose another place")
+        name = f".{path.name[:SHOWN_NAME]}."
+        temporary = Path(tempfile.mkdtemp(prefix=name, suffix=".tmp", dir=path.parent))
+        filled = temporary / "new"
+        filled.mkdir()
+        filled.chmod(0o777 & ~_UMASK)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield filled
+        if path.exists():
+            path.replace(temporary / "old")
+        filled.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> OutputProblem:
+    return OutputProblem(f"{path}: cannot write ({_reason(error)}); choose another place or free space")

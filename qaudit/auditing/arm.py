@@ -56,15 +56,18 @@ def rendered_prompts(journal: Journal) -> dict[str, str]:
 
 
 def run_arm(engine: Engine, arm: Arm, journal: Journal, plan: ArmPlan) -> Iterator[Event]:
-    """Ask one checkpoint everything that its journal does not hold yet."""
+    """Ask one checkpoint everything that its engine can do and its journal does not hold yet."""
     prompts = rendered_prompts(journal)
     asks = refusal.reply_asks(plan.suites, prompts, plan.max_tokens)
     refused_keys = {key for key, _, _ in refusal.items_of(plan.suites, "refuse")}
     yield from _replies(engine, arm, journal, asks, plan.batch, "replies", refused_keys)
-    closing = first_token.after_reasoning([a for a in asks if a.id in refused_keys])
-    yield from _replies(engine, arm, journal, closing, plan.batch, "after_reasoning", refused_keys)
-    yield from _choices(engine, arm, journal, quality.choice_asks(plan.suites, prompts), plan.batch)
-    yield from _passages(engine, arm, journal, plan.suites)
+    if "prefill" in engine.abilities:
+        closing = first_token.after_reasoning([a for a in asks if a.id in refused_keys])
+        yield from _replies(engine, arm, journal, closing, plan.batch, "after_reasoning", refused_keys)
+    if "choose" in engine.abilities:
+        yield from _choices(engine, arm, journal, quality.choice_asks(plan.suites, prompts), plan.batch)
+    if "read" in engine.abilities:
+        yield from _passages(engine, arm, journal, plan.suites)
 
 
 def _batches(total: int, size: int) -> Iterator[range]:

@@ -4,74 +4,33 @@ This is the one file that knows every room. It yields typed events and keeps not
 journal; whoever listens decides what to show.
 """
 
-import json
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from qaudit import __version__
 from qaudit.auditing.arm import ArmPlan, render_prompts, require_answers, run_arm
-from qaudit.auditing.comparability import compare_templates, require_comparable
-from qaudit.auditing.defaults import default_limits, default_suites
-from qaudit.auditing.events import ARMS, Arm, Event, Finished, Loaded, Noted, Opened
+from qaudit.auditing.arm_engine import Seat, open_seat
+from qaudit.auditing.case import Case, prepare
+from qaudit.auditing.comparability import compare_templates
+from qaudit.auditing.events import ARMS, Event, Finished, Loaded, Noted, Opened
 from qaudit.auditing.measure import judge_replies, measure
 from qaudit.auditing.options import AuditOptions
 from qaudit.auditing.outputs import remove_outputs, responses, write_outputs
 from qaudit.auditing.reply_findings import crash_findings
-from qaudit.checkpoints.checkpoint import Checkpoint
-from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.engines.protocol import EngineOptions
-from qaudit.engines.worker import WorkerEngine, require_llamacpp
-from qaudit.errors import InputError, SuiteError
-from qaudit.files import make_folder, read_bounded, sha256_bytes
+from qaudit.errors import InputError
+from qaudit.files import make_folder
 from qaudit.journal import Journal
-from qaudit.judges.judging import Judge, load_judge
-from qaudit.metrics.rtsi import PUBLISHED, Calibration, load_calibration
 from qaudit.policy.evaluation import evaluate
-from qaudit.policy.schema import Policy, find_policy, load_policy
-from qaudit.probes.refusal import first_items
-from qaudit.suites.loading import load_suite
-from qaudit.values import EngineInfo, JudgeRef, Report, Settings, Suite, SuiteRef, ToolRef
+from qaudit.values import EngineInfo, JudgeRef, Report, SuiteRef, ToolRef
 
-MAX_TEMPLATE_BYTES = 1 << 20
 JOURNAL = "journal.sqlite"
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """What is fixed before anything is asked."""
-
-    reference: Checkpoint
-    candidate: Checkpoint
-    template: str
-    suites: tuple[Suite, ...]
-    policy: Policy
-    judge: Judge
-    calibration: Calibration
-    options: AuditOptions
-
-    def checkpoint(self, arm: Arm) -> Checkpoint:
-        return self.reference if arm == "reference" else self.candidate
-
-    @property
-    def key(self) -> str:
-        """Digest of everything that the answers depend on."""
-        parts = {
-            "tool": __version__,
-            "reference": self.reference.info.sha256,
-            "candidate": self.candidate.info.sha256,
-            "template": self.template,
-            "suites": [[s.name, s.sha256, [i.id for i in s.items]] for s in self.suites],
-            "judge": [self.judge.name, self.judge.sha256],
-            "engine": asdict(self.options.engine),
-            "max_tokens": self.options.max_tokens,
-            "batch": self.options.batch,
-        }
-        return sha256_bytes(json.dumps(parts, sort_keys=True).encode())
+SERVED_BATCHES = 16
 
 
 def run_audit(candidate: str | Path, reference: str | Path, options: AuditOptions) -> Iterator[Event]:
@@ -82,8 +41,7 @@ def run_audit(candidate: str | Path, reference: str | Path, options: AuditOption
         EnvironmentProblem: an extra is missing, the engine fails, or the outputs cannot be written.
     """
     started = time.monotonic()
-    require_llamacpp()
-    case = _prepare(candidate, reference, options)
+    case = prepare(candidate, reference, options)
     yield Opened(case.reference.info, case.candidate.info, tuple(s.name for s in case.suites))
     with ExitStack() as stack:
         folder = options.out or Path(stack.enter_context(TemporaryDirectory(prefix="qaudit-")))
@@ -133,70 +91,46 @@ def audit(
     raise InputError(f"{checkpoint}: the audit ended without a report; please report this as a bug")
 
 
-def _prepare(candidate: str | Path, reference: str | Path, options: AuditOptions) -> _Case:
-    # everything that can be refused cheaply is refused before a model is loaded
-    policy = load_policy(find_policy(options.policy))
-    calibration = load_calibration(options.calibration) if options.calibration else PUBLISHED
-    judge = load_judge(options.engine.judge or "rules")
-    opened_reference, opened_candidate = open_checkpoint(reference), open_checkpoint(candidate)
-    for opened in (opened_reference, opened_candidate):
-        if opened.format != "gguf":
-            raise InputError(f"{opened.path}: audits run on GGUF files so far; convert it to GGUF")
-    require_comparable(opened_reference, opened_candidate)
-    suites = _load_suites(options.suites or default_suites(opened_reference), options.limit)
-    if options.out:
-        make_folder(options.out)
-    template = _template(opened_reference, options.chat_template)
-    return _Case(opened_reference, opened_candidate, template, suites, policy, judge, calibration, options)
-
-
-def _load_suites(names: Sequence[str], limit: int | None) -> tuple[Suite, ...]:
-    suites = [load_suite(name) for name in names]
-    seen: set[str] = set()
-    for suite in suites:
-        if suite.name in seen:
-            raise SuiteError(f"suite {suite.name!r} is given twice; give each once")
-        seen.add(suite.name)
-    return tuple(first_items(suite, limit) for suite in suites) if limit is not None else tuple(suites)
-
-
-def _template(reference: Checkpoint, given: Path | None) -> str:
-    if given:
-        return read_bounded(given, MAX_TEMPLATE_BYTES).decode("utf-8", errors="replace")
-    if not reference.chat_template:
-        raise InputError(f"{reference.path}: carries no chat template; give one with --chat-template FILE")
-    return reference.chat_template
-
-
-def _ask_both(case: _Case, journal: Journal) -> Generator[Event, None, tuple[EngineInfo, tuple[str, ...]]]:
+def _ask_both(case: Case, journal: Journal) -> Generator[Event, None, tuple[EngineInfo, tuple[str, ...]]]:
     """Ask the reference, then the candidate, each in a worker of its own that ends before the next starts."""
-    notes: list[str] = []
-    plan = ArmPlan(case.suites, case.template, case.options.max_tokens, case.options.batch)
+    notes: list[str] = list(case.seats.notes)
+    for text in notes:
+        yield Noted(text)
     info: EngineInfo | None = None
     for arm in ARMS:
-        checkpoint = case.checkpoint(arm)
-        limits = case.options.limits or default_limits(checkpoint, case.options)
-        engine = WorkerEngine(checkpoint.path, case.options.engine, limits, case.reference.special_tokens)
+        seat = case.seats.reference if arm == "reference" else case.seats.candidate
+        engine = open_seat(seat, case.reference.special_tokens, case.options, case.engine)
         try:
             info = engine.info
             yield Loaded(arm, f"{info.name} ({info.version})", tuple(engine.held))
             if arm == "reference":
-                for text in render_prompts(engine, journal, plan):
+                for text in render_prompts(engine, journal, _plan(case, seat)):
                     notes.append(text)
                     yield Noted(text)
-            yield from run_arm(engine, arm, journal, plan)
+            yield from run_arm(engine, arm, journal, _plan(case, seat))
             require_answers(journal, arm)
+            for text in engine.notes:
+                notes.append(text)
+                yield Noted(text)
         finally:
             engine.close()
         # the engine opened the file by its name: it must still be the one that was hashed
-        checkpoint.require_unchanged()
+        seat.checkpoint.require_unchanged()
     if info is None:
         raise InputError("nothing was asked; please report this as a bug")
     return info, tuple(notes)
 
 
+def _plan(case: Case, seat: Seat) -> ArmPlan:
+    batch = case.options.batch
+    if seat.engine is None:
+        # a server runs dry at the end of each batch
+        batch = max(batch, SERVED_BATCHES * case.options.served.concurrency)
+    return ArmPlan(case.suites, case.template, case.options.max_tokens, batch)
+
+
 def _conclude(
-    case: _Case, journal: Journal, engine: EngineInfo, notes: tuple[str, ...], started: float
+    case: Case, journal: Journal, engine: EngineInfo, notes: tuple[str, ...], started: float
 ) -> tuple[Report, str]:
     judged = judge_replies(journal, case.suites, case.judge)
     metrics, regime = measure(journal, case.suites, judged, case.calibration)
@@ -218,20 +152,6 @@ def _conclude(
         findings=findings,
         evidence=evidence,
         notes=notes,
-        settings=_settings(case),
+        settings=case.settings,
     )
     return report, text
-
-
-def _settings(case: _Case) -> Settings:
-    engine = case.options.engine
-    return Settings(
-        template_source="file" if case.options.chat_template else "reference",
-        template_sha256=sha256_bytes(case.template.encode(errors="surrogatepass")),
-        max_tokens=case.options.max_tokens,
-        context=engine.context_per_sequence,
-        parallel=engine.parallel,
-        batch=case.options.batch,
-        gpu_layers=engine.gpu_layers,
-        calibration_sha256=case.calibration.sha256,
-    )

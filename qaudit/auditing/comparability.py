@@ -3,12 +3,17 @@
 import difflib
 
 from qaudit.checkpoints.checkpoint import Checkpoint
+from qaudit.checkpoints.gguf_as_hf import require_same_model
+from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
+from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
 from qaudit.errors import Incomparable
 from qaudit.values import Finding
 
 # Q8_0 has 8.5 bits per weight; anything under 8 is itself a lossy quantization
 REFERENCE_BITS = 8.0
 MAX_DIFF_LINES = 30
+# modules of the layers, in the words of both formats: these no quantizer leaves out
+LAYERS = ("blk.", "model.layers.", "transformer.h.", "gpt_neox.layers.")
 
 
 def require_comparable(reference: Checkpoint, candidate: Checkpoint) -> None:
@@ -18,11 +23,16 @@ def require_comparable(reference: Checkpoint, candidate: Checkpoint) -> None:
         Incomparable: other architecture or shape, other tokenizer, or a reference that is itself a
             low-bit quantization.
     """
-    if reference.format != candidate.format:
-        raise Incomparable(
-            f"{candidate.path}: is {candidate.format}, the reference is {reference.format}; give both in one "
-            "format, so that one engine answers for both"
-        )
+    if "endpoint" in (reference.format, candidate.format):
+        # a server shows neither weights nor tokenizer: the report says so
+        return
+    _require_precise(reference)
+    if isinstance(reference, GgufCheckpoint) and isinstance(candidate, HfCheckpoint):
+        require_same_model(reference, candidate)
+        return
+    if isinstance(reference, HfCheckpoint) and isinstance(candidate, GgufCheckpoint):
+        require_same_model(candidate, reference)
+        return
     if reference.architecture != candidate.architecture:
         raise Incomparable(
             f"{candidate.path}: architecture {candidate.architecture!r}, the reference has "
@@ -33,12 +43,15 @@ def require_comparable(reference: Checkpoint, candidate: Checkpoint) -> None:
             f"{candidate.path}: its tokenizer is not that of {reference.path}; "
             "give the model that it was made from"
         )
+    _require_same_shapes(reference, candidate)
+
+
+def _require_precise(reference: Checkpoint) -> None:
     if reference.bits_per_weight < REFERENCE_BITS:
         raise Incomparable(
             f"{reference.path}: has {reference.bits_per_weight:.1f} bits per weight and is a quantization "
             f"itself; give a reference with {REFERENCE_BITS:.0f} or more (Q8_0, F16, BF16)"
         )
-    _require_same_shapes(reference, candidate)
 
 
 def _require_same_shapes(reference: Checkpoint, candidate: Checkpoint) -> None:
@@ -49,7 +62,7 @@ def _require_same_shapes(reference: Checkpoint, candidate: Checkpoint) -> None:
                 f"{candidate.path}: {name} is {candidate.shape(name)}, the reference's is "
                 f"{reference.shape(name)}; give the model that it was made from"
             )
-    lost = sorted(name for name in set(reference.names()) - set(candidate.names()) if name.startswith("blk."))
+    lost = sorted(name for name in set(reference.names()) - set(candidate.names()) if name.startswith(LAYERS))
     if lost:
         raise Incomparable(
             f"{candidate.path}: lacks {lost[0]} and {len(lost) - 1} more; is it the same model?"
@@ -59,7 +72,7 @@ def _require_same_shapes(reference: Checkpoint, candidate: Checkpoint) -> None:
 def compare_templates(audited: str, candidate: Checkpoint) -> list[Finding]:
     """Return a finding when the candidate would run another chat template than the one audited."""
     theirs = candidate.chat_template
-    if audited == theirs:
+    if audited == theirs or candidate.format == "endpoint":
         return []
     if theirs is None:
         return [
@@ -69,7 +82,8 @@ def compare_templates(audited: str, candidate: Checkpoint) -> list[Finding]:
                 title="The candidate has no chat template",
                 location="tokenizer.chat_template",
                 evidence="the audit used one; a runtime will guess another format",
-                remedy="copy the audited template into the file (gguf_set_metadata or gguf_new_metadata)",
+                remedy="copy the audited template into the checkpoint: into the GGUF with gguf_new_metadata, "
+                "or as chat_template.jinja into the folder",
             )
         ]
     difference = difflib.unified_diff(

@@ -87,13 +87,16 @@ class Checkpoint(Protocol):
         ...
 
 
-def identity(checkpoint: Checkpoint, files: Sequence[Path], root: Path) -> CheckpointInfo:
+def identity(
+    checkpoint: Checkpoint, files: Sequence[Path], root: Path, origin: str | None = None
+) -> CheckpointInfo:
     """Return what a checkpoint is and which bytes it is made of; hashes every file.
 
     Args:
         checkpoint: whose identity.
         files: what it is made of.
         root: the folder that the files' names are told from.
+        origin: where it was fetched from, told in place of the local path.
 
     Raises:
         InputError: a file cannot be read, or is not the one that was opened any more.
@@ -101,7 +104,7 @@ def identity(checkpoint: Checkpoint, files: Sequence[Path], root: Path) -> Check
     digests = digest_files(files, root)
     checkpoint.require_unchanged()
     return CheckpointInfo(
-        path=str(checkpoint.path),
+        path=origin or str(checkpoint.path),
         format=checkpoint.format,
         quantization=checkpoint.quantization,
         architecture=checkpoint.architecture,

@@ -31,6 +31,10 @@ _TOKENIZER_KEYS = (
 class GgufCheckpoint:
     """A parsed GGUF; tensor bytes are read only when asked for.
 
+    Args:
+        path: the file, or any of a split set.
+        origin: where it was fetched from, which `info` tells in place of the path.
+
     Attributes:
         path: the file, or the first of a split set (the one that llama.cpp wants), whichever was given.
 
@@ -42,9 +46,10 @@ class GgufCheckpoint:
 
     format = "gguf"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, origin: str | None = None) -> None:
         self._shards: tuple[GgufFile, ...] = read_split(path)
         self.path = self._shards[0].path
+        self._origin = origin
         self._tensors = _by_module(self._shards)
         self.metadata: dict[str, Any] = self._shards[0].metadata
         for key, value in self.metadata.items():
@@ -62,7 +67,7 @@ class GgufCheckpoint:
         Raises:
             InputError: a file cannot be read, or is not the one that was opened any more.
         """
-        return identity(self, [s.path for s in self._shards], self.path.parent)
+        return identity(self, [s.path for s in self._shards], self.path.parent, self._origin)
 
     def require_unchanged(self) -> None:
         """Check that the files on disk are still the ones whose headers were read.

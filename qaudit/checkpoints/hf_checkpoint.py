@@ -27,6 +27,10 @@ SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
 class HfCheckpoint:
     """A parsed folder; tensor bytes are read only when asked for.
 
+    Args:
+        path: the folder.
+        origin: where it was fetched from, which `info` tells in place of the path.
+
     Raises:
         InputError: it is not in Hugging Face layout, or quantized in a way that is not read here.
         MalformedFile, LimitExceeded: a file lies about itself.
@@ -34,8 +38,9 @@ class HfCheckpoint:
 
     format = "safetensors"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, origin: str | None = None) -> None:
         self.path = path
+        self._origin = origin
         self._folder: HfFolder = read_hf_folder(path)
         self.config = self._folder.config
         self._scheme = Scheme(self._folder.quantization_path, self._folder.quantization)
@@ -50,7 +55,8 @@ class HfCheckpoint:
         Raises:
             InputError: a file cannot be read, or is not the one that was opened any more.
         """
-        return identity(self, [*self._folder.carried, *(w.path for w in self._folder.weights)], self.path)
+        files = [*self._folder.carried, *(w.path for w in self._folder.weights)]
+        return identity(self, files, self.path, self._origin)
 
     def require_unchanged(self) -> None:
         """Check that the weights on disk are still those whose headers were read.
@@ -67,9 +73,14 @@ class HfCheckpoint:
         return self.text("model_type") or "unknown"
 
     @property
+    def quantized(self) -> bool:
+        """Whether a quantization_config says how its weights are packed."""
+        return self._scheme.name != "none"
+
+    @property
     def quantization(self) -> str:
         """The scheme's name, or the type that holds most weights."""
-        if self._scheme.name != "none":
+        if self.quantized:
             return self._scheme.name
         weights: dict[str, int] = {}
         for file in self._folder.weights:

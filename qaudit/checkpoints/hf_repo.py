@@ -126,8 +126,14 @@ def _weight_files(path: Path) -> list[Path]:
     raise InputError(f"{path}: holds no safetensors; download its weights")
 
 
-def _indexed(path: Path) -> list[Path]:
-    index = path / INDEX
+def indexed_names(index: Path) -> list[str]:
+    """Return the names of the weight files that an index names, in order.
+
+    Raises:
+        InputError: it cannot be read.
+        MalformedFile: it is no index, or names what is no safetensors file beside it.
+        LimitExceeded: it names too many.
+    """
     weight_map = read_object(index, MAX_TOKENIZER_BYTES).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise MalformedFile(index, "has no weight_map")
@@ -138,7 +144,12 @@ def _indexed(path: Path) -> list[Path]:
             raise MalformedFile(index, f"names {name[:80]!a}, which is no safetensors file beside it")
     if len(names) > MAX_SHARDS:
         raise LimitExceeded(index, f"{len(names)} shards, more than {MAX_SHARDS}")
-    missing = sorted(name for name in names if not (path / name).is_file())
+    return sorted(names)
+
+
+def _indexed(path: Path) -> list[Path]:
+    names = indexed_names(path / INDEX)
+    missing = [name for name in names if not (path / name).is_file()]
     if missing:
         raise InputError(f"{path}: lacks {missing[0]} and {len(missing) - 1} more; download it again")
-    return [path / name for name in sorted(names)]
+    return [path / name for name in names]

@@ -1,4 +1,4 @@
-"""One door for every format: a path in, a read-only checkpoint out."""
+"""One door for every format: a path or a reference into a hub in, a read-only checkpoint out."""
 
 from pathlib import Path
 
@@ -6,18 +6,36 @@ from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
 from qaudit.checkpoints.hf_repo import CONFIG
+from qaudit.checkpoints.hub import fetch
+from qaudit.checkpoints.hub_spec import Progress, hub_text, parse_hub_spec
 from qaudit.errors import InputError
 from qaudit.files import unreadable
 
 
-def open_checkpoint(path: str | Path) -> Checkpoint:
-    """Open a checkpoint by its path, reading headers only.
+def open_checkpoint(
+    path: str | Path, *, max_bytes: int | None = None, progress: Progress | None = None
+) -> Checkpoint:
+    """Open a checkpoint, reading headers only.
+
+    Args:
+        path: a GGUF file, a folder in Hugging Face layout, or `hf://org/repo[@revision][/file]`, which is
+            fetched first (see `qaudit.checkpoints.hub`) and is named in reports by its commit.
+        max_bytes: the most that may be fetched from a hub; None for no limit.
+        progress: called with the bytes of it that are there and the bytes needed.
 
     Raises:
         InputError: nothing is there, or the format is not one that qaudit reads.
-        MalformedFile, LimitExceeded: the file lies about itself.
+        MalformedFile, LimitExceeded: the file lies about itself, or is not the one that the hub lists.
+        HubUnreachable, OutputProblem, MissingExtra: it cannot be fetched.
     """
-    path = Path(path)
+    reference = hub_text(path)
+    if reference is None:
+        return _open_local(Path(path), None)
+    fetched = fetch(parse_hub_spec(reference), max_bytes=max_bytes, progress=progress)
+    return _open_local(fetched.path, str(fetched.spec))
+
+
+def _open_local(path: Path, origin: str | None) -> Checkpoint:
     try:
         exists, folder = path.exists(), path.is_dir()
         hugging_face = folder and (path / CONFIG).is_file()
@@ -26,9 +44,9 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     if not exists:
         raise InputError(f"{path}: no such file; check the path")
     if not folder:
-        return GgufCheckpoint(path)
+        return GgufCheckpoint(path, origin)
     if hugging_face:
-        return HfCheckpoint(path)
+        return HfCheckpoint(path, origin)
     candidates = sorted(path.glob("*.gguf"))
     raise InputError(
         f"{path}: is a folder without {CONFIG}; "

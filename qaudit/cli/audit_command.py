@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+from qaudit.engines.choices import Device, Dtype, Kernels
 from qaudit.values import Report, Status
 
 if TYPE_CHECKING:
@@ -15,9 +16,18 @@ if TYPE_CHECKING:
 
 
 def audit_command(
-    checkpoint: Annotated[Path, typer.Argument(help="The quantized checkpoint to audit (GGUF).")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            help="The quantized checkpoint to audit: a GGUF file, a folder in Hugging Face layout, "
+            "hf://org/repo[@revision][/file], or a served model, https://host/v1#model."
+        ),
+    ],
     reference: Annotated[
-        Path, typer.Option("--reference", "-r", help="The model that it was made from, at 8 bits or more.")
+        str,
+        typer.Option(
+            "--reference", "-r", help="The model that it was made from, at 8 bits or more; as above."
+        ),
     ],
     suite: Annotated[
         list[str] | None,
@@ -42,8 +52,36 @@ def audit_command(
     ] = 4096,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, max=4096, help="Longest reply.")] = 256,
     gpu_layers: Annotated[
-        int, typer.Option("--gpu-layers", min=-1, help="Layers on the GPU; -1 for all.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            "--gpu-layers", min=-1, help="GGUF layers on the GPU; -1 for all. Default: all, if present."
+        ),
+    ] = None,
+    device: Annotated[
+        Device, typer.Option("--device", help="Where transformers computes. Default: CUDA, if present.")
+    ] = "auto",
+    dtype: Annotated[
+        Dtype,
+        typer.Option("--dtype", help="What it computes in. Default: float32, on CUDA the reference's type."),
+    ] = "auto",
+    kernels: Annotated[
+        Kernels, typer.Option("--kernels", help="Quantized kernels, or weights decoded first.")
+    ] = "auto",
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", min=1, max=1000, help="Served model: prompts under way at once.")
+    ] = 16,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, help="Served model: seconds that one reply may take.")
+    ] = 300.0,
+    api_key_env: Annotated[
+        str, typer.Option("--api-key-env", help="Served model: environment variable that holds the key.")
+    ] = "QAUDIT_API_KEY",
+    ca_bundle: Annotated[
+        Path | None, typer.Option("--ca-bundle", help="Served model: PEM file of the authorities to trust.")
+    ] = None,
+    insecure_http: Annotated[
+        bool, typer.Option("--insecure-http", help="Served model: allow http to other machines.")
+    ] = False,
     chat_template: Annotated[
         Path | None,
         typer.Option("--chat-template", help="Template for both arms in place of the reference's."),
@@ -58,7 +96,7 @@ def audit_command(
     1 fail, 2 could not be done, 3 inconclusive.
     """
     from qaudit.auditing.options import AuditOptions, available_threads
-    from qaudit.engines.protocol import EngineOptions
+    from qaudit.engines.protocol import EngineOptions, ServedOptions
 
     as_json = wants_json(as_json, output_format)
     options = AuditOptions(
@@ -68,7 +106,22 @@ def audit_command(
         resume=resume,
         limit=limit,
         max_tokens=max_tokens,
-        engine=EngineOptions(threads or available_threads(), parallel, context, gpu_layers),
+        engine=EngineOptions(
+            threads or available_threads(),
+            parallel,
+            context,
+            gpu_layers,
+            device=device,
+            dtype=dtype,
+            kernels=kernels,
+        ),
+        served=ServedOptions(
+            concurrency,
+            timeout,
+            api_key_env=api_key_env,
+            ca_bundle=ca_bundle,
+            insecure_http=insecure_http,
+        ),
         chat_template=chat_template,
         calibration=calibration,
     )
@@ -85,7 +138,9 @@ def exit_code(status: Status) -> int:
     return int(codes[status])
 
 
-def watch_audit(checkpoint: Path, reference: Path, options: "AuditOptions", console: Console) -> Report:
+def watch_audit(
+    checkpoint: str | Path, reference: str | Path, options: "AuditOptions", console: Console
+) -> Report:
     """Run an audit, showing progress on a terminal; return the report."""
     from qaudit.auditing.chain import run_audit
     from qaudit.cli.audit_progress import AuditProgress

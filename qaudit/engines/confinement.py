@@ -11,6 +11,8 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from qaudit.engines.protocol import Limits
 
@@ -20,8 +22,13 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 # the same numbers on every Linux architecture since 5.13
 _SYS_LANDLOCK_CREATE_RULESET = 444
+_SYS_LANDLOCK_ADD_RULE = 445
 _SYS_LANDLOCK_RESTRICT_SELF = 446
 _LANDLOCK_CREATE_RULESET_VERSION = 1
+_LANDLOCK_RULE_PATH_BENEATH = 1
+_LANDLOCK_WRITE_FILE = 1 << 1
+# what a graphics driver opens for writing: its devices, never a file on a disk
+GRAPHICS_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "kfd", "dxg")
 # write file, remove dir, remove file, make char/dir/reg/sock/fifo/block/sym (bits 1 and 4-12)
 _LANDLOCK_WRITES = (1 << 1) | sum(1 << bit for bit in range(4, 13))
 _LANDLOCK_REFER = 1 << 13
@@ -48,7 +55,8 @@ def confine(limits: Limits) -> list[str]:
     privileged = os.geteuid() == 0
     if libc.unshare(_CLONE_NEWNET if privileged else _CLONE_NEWUSER | _CLONE_NEWNET) == 0:
         held.append("no-network")
-    if _landlock(libc):
+    # libraries silence themselves by opening the null device for writing
+    if _landlock(libc, [Path(os.devnull), *(graphics_devices() if limits.gpu else [])]):
         held.append("landlock")
     return held
 
@@ -74,7 +82,12 @@ def _apply_rlimits(limits: Limits) -> list[str]:
     return held
 
 
-def _landlock(libc: ctypes.CDLL) -> bool:
+def graphics_devices(folder: Path = Path("/dev")) -> list[Path]:
+    """Return the device files of the graphics cards that are present."""
+    return sorted(path for pattern in GRAPHICS_DEVICES for path in folder.glob(pattern) if not path.is_dir())
+
+
+def _landlock(libc: ctypes.CDLL, writable: Sequence[Path]) -> bool:
     version = libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
     if version < 1:
         return False
@@ -85,10 +98,15 @@ def _landlock(libc: ctypes.CDLL) -> bool:
         writes |= _LANDLOCK_TRUNCATE
     fields = [writes, _LANDLOCK_TCP, _LANDLOCK_SCOPES][: 1 if version < 4 else 2 if version < 6 else 3]
     attributes = struct.pack(f"={len(fields)}Q", *fields)
-    # a ruleset with no rule allows none of the handled accesses anywhere
+    # what no rule allows is refused everywhere
     ruleset = libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
     if ruleset < 0:
         return False
+    for path in writable:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rule = struct.pack("=Qi", _LANDLOCK_WRITE_FILE, descriptor)
+        libc.syscall(_SYS_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0)
+        os.close(descriptor)
     restricted = libc.syscall(_SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0) == 0
     os.close(ruleset)
     return bool(restricted)

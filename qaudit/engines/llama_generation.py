@@ -10,18 +10,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from qaudit.engines.llamacpp import SHARED_SEQUENCE, LlamaModel
 from qaudit.engines.logprobs import log_softmax
 from qaudit.engines.protocol import Answer, Ask, FloatArray, crashed
-from qaudit.values import Finish, Label, Reply, TokenLogprob
+from qaudit.engines.replying import DECIDE_EVERY, Decider, shared_prefix, top_tokens
+from qaudit.values import Finish, Reply
 
-TOP = 20
-DECIDE_EVERY = 8
 # a character cut between two tokens waits for its end, so that early stop reads what the report will hold
 _UTF8 = codecs.getincrementaldecoder("utf-8")
-Decider = Callable[[str, str, int], Label | None]
 
 
 @dataclass(slots=True)
@@ -35,27 +31,6 @@ class _Running:
     text: str = ""
     decoder: codecs.IncrementalDecoder = field(default_factory=lambda: _UTF8("replace"))
     first: FloatArray | None = None
-
-
-def shared_prefix(prompts: Sequence[list[int]]) -> int:
-    """Return how many leading tokens all prompts share, leaving each at least one of its own."""
-    if len(prompts) < 2:
-        return 0
-    lowest, highest = min(prompts), max(prompts)
-    length = 0
-    for one, other in zip(lowest, highest, strict=False):
-        if one != other:
-            break
-        length += 1
-    return min(length, min(len(p) for p in prompts) - 1)
-
-
-def top_tokens(model: LlamaModel, logprobs: FloatArray, count: int = TOP) -> tuple[TokenLogprob, ...]:
-    """Return the `count` likeliest tokens, likeliest first (ties: lowest id)."""
-    count = min(count, logprobs.size)
-    candidates = np.argpartition(-logprobs, count - 1)[:count]
-    order = sorted(candidates.tolist(), key=lambda token: (-float(logprobs[token]), token))
-    return tuple(TokenLogprob(t, model.piece(t).decode(errors="replace"), float(logprobs[t])) for t in order)
 
 
 class GreedyRun:
@@ -162,9 +137,12 @@ class GreedyRun:
             self._finish(running, "decided")
 
     def _finish(self, running: _Running, finish: Finish) -> None:
-        top = top_tokens(self._model, running.first) if running.first is not None else ()
+        top = top_tokens(running.first, self._piece) if running.first is not None else ()
         reply = Reply(running.ask.id, running.text, len(running.generated), finish, top)
         self._on_answer(running.index, Answer(reply, running.first))
         self._model.forget(running.sequence)
         self._free.append(running.sequence)
         running.sequence = 0
+
+    def _piece(self, token: int) -> str:
+        return self._model.piece(token).decode(errors="replace")

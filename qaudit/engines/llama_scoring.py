@@ -8,9 +8,8 @@ import numpy as np
 from qaudit.engines.llamacpp import SHARED_SEQUENCE, LlamaModel
 from qaudit.engines.logprobs import log_softmax
 from qaudit.engines.protocol import ChoiceAsk, ChoiceScore, FloatArray, PassageAsk, PassageScore
+from qaudit.engines.replying import READ_POSITIONS, evenly_spaced
 from qaudit.errors import EngineFailure
-
-READ_POSITIONS = 64
 
 
 def score_choices(model: LlamaModel, ask: ChoiceAsk, on_step: Callable[[], None]) -> ChoiceScore:
@@ -115,9 +114,3 @@ def read_passage(model: LlamaModel, ask: PassageAsk, on_step: Callable[[], None]
         # copies: a view would keep the whole block of rows alive
         full.extend(rows[i].copy() for i in range(len(rows)) if start + i in kept)
     return PassageScore(ask.id, token_logprobs, np.stack(full))
-
-
-def evenly_spaced(length: int, count: int) -> list[int]:
-    """Return at most `count` (at least one) indices spread over range(length), ascending, distinct."""
-    count = max(1, min(count, length))
-    return sorted({round(i) for i in np.linspace(0, length - 1, count)})

@@ -57,7 +57,7 @@ class LlamaModel:
         self._context: Any = None
         self._memory: Any = None
         parameters = llama_cpp.llama_model_default_params()
-        parameters.n_gpu_layers = options.gpu_layers
+        parameters.n_gpu_layers = options.gpu_layers or 0
         parameters.use_mmap = True
         parameters.check_tensors = True
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
@@ -133,7 +133,7 @@ class LlamaModel:
     @property
     def info(self) -> EngineInfo:
         """What ran, in enough detail to repeat it."""
-        on_gpu = self.options.gpu_layers != 0 and bool(llama_cpp.llama_supports_gpu_offload())
+        on_gpu = bool(self.options.gpu_layers) and bool(llama_cpp.llama_supports_gpu_offload())
         system = " ".join(llama_cpp.llama_print_system_info().decode().split())
         return EngineInfo(
             name="llama.cpp",

@@ -7,15 +7,22 @@ says that the label is settled.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qaudit.engines.choices import Device, Dtype, Kernels
 from qaudit.values import EngineInfo, Finish, Reply
 
 FloatArray = NDArray[np.float32]
 Progress = Callable[[int], None]
+EngineName = Literal["llama.cpp", "transformers"]
+# what an engine can do besides answering: go on with text after the generation prompt, score given
+# continuations, read passages, give the whole distribution at the first position of a reply
+Ability = Literal["prefill", "choose", "read", "distributions"]
+EVERY_ABILITY: frozenset[Ability] = frozenset(get_args(Ability))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +38,15 @@ class Ask:
     """One prompt to answer greedily.
 
     `text` is rendered (template applied); `question` is what the person asked, for the judge that
-    decides early stops; `max_tokens` bounds the reply (1 gives a first-token probe).
+    decides early stops; `max_tokens` bounds the reply (1 gives a first-token probe); `turns` are the
+    user's messages, for a server that applies a template of its own.
     """
 
     id: str
     text: str
     question: str
     max_tokens: int
+    turns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +112,14 @@ class Limits:
     """Bounds of a worker process; None leaves one out.
 
     memory_bytes caps the address space, cpu_s the processor time, stall_s the wall time without a
-    sign of life, wall_s the wall time of one call.
+    sign of life, wall_s the wall time of one call; `gpu` leaves the graphics devices writable.
     """
 
     memory_bytes: int | None = None
     cpu_s: int | None = None
     stall_s: float = 300.0
     wall_s: float | None = None
+    gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +128,48 @@ class EngineOptions:
 
     `parallel` sequences are decoded at once; `context_per_sequence` is the most tokens that a prompt
     with its reply may have; `judge` names the judge whose settled labels end a reply early.
+
+    `gpu_layers`: layers of a GGUF on the GPU, -1 for all, None for all where a GPU is present.
+    `device`, `dtype`: where transformers computes and in which type; "auto" takes CUDA where it is
+    present, float32 on a processor, and on CUDA the 16-bit type of the reference. `kernels`: "auto"
+    runs quantized weights on their own CUDA kernels where these are installed, "never" decodes them
+    first, "always" insists on the kernels.
     """
 
     threads: int
     parallel: int = 32
     context_per_sequence: int = 4096
-    gpu_layers: int = 0
+    gpu_layers: int | None = None
     judge: str | None = "rules"
+    device: Device = "auto"
+    dtype: Dtype = "auto"
+    kernels: Kernels = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ServedOptions:
+    """How to ask a server.
+
+    Attributes:
+        concurrency: prompts under way at once; the server's own number of slots, and a few more.
+        timeout_s: the longest that one try may take, from connecting to the last byte; a prompt waits
+            in the server's queue within it.
+        retries: further tries after a failure that may pass; 2 at most after one that took its time.
+        backoff_s: the first wait between two tries; it doubles, and is shortened at random.
+        api_key_env: the environment variable that holds the key; nothing else is looked at.
+        insecure_http: allow http to other machines, where prompts, replies and key can be read and altered.
+        ca_bundle: PEM file with the authorities to trust in place of the system's.
+        thinking: leave it to the server's template to open a reasoning block.
+    """
+
+    concurrency: int = 16
+    timeout_s: float = 300.0
+    retries: int = 6
+    backoff_s: float = 0.5
+    api_key_env: str = "QAUDIT_API_KEY"
+    insecure_http: bool = False
+    ca_bundle: Path | None = None
+    thinking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +191,22 @@ class Engine(Protocol):
 
     @property
     def vocabulary(self) -> int:
-        """Number of tokens V."""
+        """Number of tokens V; 0 where the engine does not tell."""
+        ...
+
+    @property
+    def held(self) -> Sequence[str]:
+        """Name what confines the process that runs the checkpoint; nothing, for a served one."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the reader of a report should know of how it answered; complete after the last answer."""
+        ...
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What it can do besides answering; a metric that needs more is absent."""
         ...
 
     def render(self, template: str, conversations: Sequence[Conversation]) -> list[Rendered]:

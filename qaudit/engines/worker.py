@@ -16,11 +16,13 @@ from qaudit.engines import answers
 from qaudit.engines.frames import Header
 from qaudit.engines.process import Frame, WorkerDied, WorkerProcess
 from qaudit.engines.protocol import (
+    EVERY_ABILITY,
     Answer,
     Ask,
     ChoiceAsk,
     ChoiceScore,
     Conversation,
+    EngineName,
     EngineOptions,
     FloatArray,
     Limits,
@@ -38,10 +40,20 @@ RENDER_WALL_S = 60.0
 HOPELESS_CRASHES = 16
 
 
-def require_llamacpp() -> None:
-    """Raise MissingExtra, before any work is done, where llama-cpp-python is not installed."""
-    if importlib.util.find_spec("llama_cpp") is None:
-        raise MissingExtra("llama-cpp-python", "gguf")
+# module that must be there, what pip calls it, and the extra that brings it
+_NEEDED: dict[EngineName, tuple[tuple[str, str, str], ...]] = {
+    "llama.cpp": (("llama_cpp", "llama-cpp-python", "gguf"),),
+    "transformers": (
+        ("torch", "torch", "hf"), ("transformers", "transformers", "hf"), ("tokenizers", "tokenizers", "hf"),
+    ),
+}  # fmt: skip
+
+
+def require_engine(engine: EngineName) -> None:
+    """Raise MissingExtra, before any work is done, where what the engine needs is not installed."""
+    for module, package, extra in _NEEDED[engine]:
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(package, extra)
 
 
 class WorkerEngine:
@@ -52,6 +64,8 @@ class WorkerEngine:
         options: how to run it.
         limits: bounds of the process.
         special_tokens: bos_token and the like, for the chat template.
+        engine: which library runs it.
+        weights: a GGUF whose decoded weights take the place of those at `path` (transformers only).
         module: what the process runs; it must speak `frames`.
 
     Raises:
@@ -60,6 +74,8 @@ class WorkerEngine:
 
     info: EngineInfo
     vocabulary: int
+    abilities = EVERY_ABILITY
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -67,12 +83,16 @@ class WorkerEngine:
         options: EngineOptions,
         limits: Limits,
         special_tokens: dict[str, str] | None = None,
+        engine: EngineName = "llama.cpp",
+        weights: Path | None = None,
         module: str = "qaudit.engines.worker_main",
     ) -> None:
         self._path = path
         self._options = options
         self._limits = limits
         self._special_tokens = special_tokens or {}
+        self._engine = engine
+        self._weights = weights
         self._module = module
         self._process: WorkerProcess | None = None
         self._closed = False
@@ -84,7 +104,13 @@ class WorkerEngine:
     def _start(self) -> WorkerProcess:
         process = WorkerProcess(self._module, self._limits)
         self.held = process.held
-        request = {"op": "load", "path": str(self._path), "options": asdict(self._options)}
+        request = {
+            "op": "load",
+            "engine": self._engine,
+            "path": str(self._path),
+            "weights": str(self._weights) if self._weights else None,
+            "options": asdict(self._options),
+        }
         try:
             frames = [header for header, _ in process.call(request, self._limits.wall_s)]
             if len(frames) != 1:

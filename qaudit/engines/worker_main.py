@@ -4,6 +4,7 @@ Started by `qaudit.engines.worker` as `python -m qaudit.engines.worker_main IN O
 two inherited pipe ends. It ends when its input does.
 """
 
+import importlib
 import os
 import sys
 import time
@@ -14,15 +15,27 @@ from typing import BinaryIO
 
 from qaudit.engines.confinement import confine
 from qaudit.engines.frames import Header, read_frame, write_frame
-from qaudit.engines.llama_generation import GreedyRun
-from qaudit.engines.llama_scoring import read_passage, score_choices
-from qaudit.engines.llamacpp import LlamaModel
-from qaudit.engines.protocol import Answer, Ask, ChoiceAsk, Conversation, EngineOptions, Limits, PassageAsk
+from qaudit.engines.local_model import LocalModel, Opener
+from qaudit.engines.protocol import (
+    Answer,
+    Ask,
+    ChoiceAsk,
+    Conversation,
+    EngineName,
+    EngineOptions,
+    Limits,
+    PassageAsk,
+)
 from qaudit.engines.templates import render_conversations
 from qaudit.errors import EngineFailure, QauditError
 from qaudit.judges.judging import load_judge
 
 SIGN_OF_LIFE_S = 1.0
+# imported when asked for, and so after the process has confined itself
+ENGINES: dict[EngineName, str] = {
+    "llama.cpp": "qaudit.engines.llama_engine",
+    "transformers": "qaudit.engines.transformers_engine",
+}
 
 
 class Worker:
@@ -32,7 +45,7 @@ class Worker:
         self._requests = requests
         self._answers = answers
         self._last_sign = 0.0
-        self._model: LlamaModel | None = None
+        self._model: LocalModel | None = None
 
     def serve(self) -> None:
         """Answer requests until the parent closes the pipe; errors go back as frames."""
@@ -61,14 +74,16 @@ class Worker:
 
     def _load(self, request: Header) -> None:
         options = EngineOptions(**request["options"])
-        self._model = LlamaModel(Path(request["path"]), options)
+        open_model: Opener = importlib.import_module(ENGINES[request["engine"]]).open_model
+        weights = request["weights"]
+        self._model = open_model(Path(request["path"]), Path(weights) if weights else None, options)
         self._decide = load_judge(options.judge).decided if options.judge else None
         write_frame(
             self._answers,
             {"kind": "loaded", "info": asdict(self._model.info), "vocabulary": self._model.vocabulary},
         )
 
-    def _loaded(self) -> LlamaModel:
+    def _loaded(self) -> LocalModel:
         if self._model is None:
             raise EngineFailure("no checkpoint is loaded")
         return self._model
@@ -79,26 +94,24 @@ class Worker:
         write_frame(self._answers, {"kind": "rendered", "items": [asdict(r) for r in rendered]})
 
     def _generate(self, request: Header) -> None:
-        asks = [Ask(**ask) for ask in request["asks"]]
+        asks = [Ask(**{**ask, "turns": tuple(ask["turns"])}) for ask in request["asks"]]
 
         def send(index: int, answer: Answer) -> None:
             header = {"kind": "answer", "index": index, "reply": asdict(answer.reply)}
             write_frame(self._answers, header, answer.first_logprobs)
 
-        GreedyRun(self._loaded(), asks, self._decide, send, self._sign_of_life).run()
+        self._loaded().generate(asks, self._decide, send, self._sign_of_life)
 
     def _choose(self, request: Header) -> None:
         for asked in request["asks"]:
             ask = ChoiceAsk(asked["id"], asked["text"], tuple(asked["choices"]))
             # each is sent at once, so that a death costs no score that was known
-            write_frame(
-                self._answers,
-                {"kind": "choice", **asdict(score_choices(self._loaded(), ask, self._sign_of_life))},
-            )
+            score = self._loaded().choose(ask, self._sign_of_life)
+            write_frame(self._answers, {"kind": "choice", **asdict(score)})
 
     def _read(self, request: Header) -> None:
         for ask in request["asks"]:
-            score = read_passage(self._loaded(), PassageAsk(**ask), self._sign_of_life)
+            score = self._loaded().read(PassageAsk(**ask), self._sign_of_life)
             write_frame(self._answers, {"kind": "tokens", "id": score.id}, score.token_logprobs)
             write_frame(self._answers, {"kind": "passage", "id": score.id}, score.logprobs)
 

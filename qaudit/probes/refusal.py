@@ -36,7 +36,7 @@ def reply_asks(suites: Sequence[Suite], prompts: Mapping[str, str], max_tokens: 
         max_tokens: longest reply.
     """
     return [
-        Ask(key, prompts[key], item.turns[-1], max_tokens)
+        Ask(key, prompts[key], item.turns[-1], max_tokens, item.turns)
         for key, _, item in items_of(suites, *BEHAVIOUR)
         if key in prompts
     ]

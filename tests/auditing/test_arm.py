@@ -7,6 +7,8 @@ import pytest
 from qaudit.auditing.arm import ArmPlan, render_prompts, rendered_prompts, require_answers, run_arm
 from qaudit.auditing.events import Asked
 from qaudit.engines.protocol import (
+    EVERY_ABILITY,
+    Ability,
     Answer,
     Ask,
     ChoiceAsk,
@@ -26,7 +28,8 @@ class RecordingEngine:
 
     vocabulary = 4
 
-    def __init__(self) -> None:
+    def __init__(self, abilities: frozenset[Ability] = EVERY_ABILITY) -> None:
+        self.abilities = abilities
         self.batches: list[list[str]] = []
         self.asked: list[Ask] = []
 
@@ -132,3 +135,17 @@ def test_an_engine_that_answers_nothing_is_no_measurement(journal: Journal) -> N
         require_answers(journal, "candidate")
     journal.add("candidate", "replies", [Record("c", {"finish": "eos"})])
     require_answers(journal, "candidate")
+
+
+def test_only_what_an_engine_can_do_is_asked(journal: Journal) -> None:
+    engine = RecordingEngine(frozenset())
+    template = plan("<think>")
+    render_prompts(engine, journal, template)
+    stages = {
+        event.stage for event in run_arm(engine, "candidate", journal, template) if isinstance(event, Asked)
+    }
+    assert stages == {"replies"}
+    assert engine.asked
+    assert all(ask.turns for ask in engine.asked)
+    for kind in ("after_reasoning", "choices", "passages"):
+        assert not journal.known("candidate", kind)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,19 +12,31 @@ from pathlib import Path
 import pytest
 
 import qaudit
-from qaudit.auditing import chain
+from qaudit.auditing import arm_engine
 from qaudit.auditing.chain import JOURNAL, run_audit
+from qaudit.auditing.defaults import LAB_VERSION_KEY
 from qaudit.auditing.events import Asked, Event, Finished, Loaded, Opened
 from qaudit.auditing.options import AuditOptions
 from qaudit.engines.protocol import EngineOptions
 from qaudit.errors import EngineFailure, Incomparable, InputError, OutputProblem, PolicyError, SuiteError
 from qaudit.files import sha256_file
+from qaudit.lab.members import reference_folder
 from qaudit.metrics.calibration_table import calibration_text
 from qaudit.metrics.rtsi import PUBLISHED
 from qaudit.values import Report
 
 SUITES = ("lab-core", "lab-benign", "lab-quality", "lab-reading")
 ENGINE = EngineOptions(threads=1)
+
+
+def lab_folder(tmp_path: Path) -> Path:
+    """The lab's reference as a folder that says what it is."""
+    folder = tmp_path / "hf"
+    if not folder.exists():
+        shutil.copytree(reference_folder(), folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, LAB_VERSION_KEY: "1"}))
+    return folder
 
 
 def options(folder: Path | None, **changes: object) -> AuditOptions:
@@ -149,12 +162,44 @@ def test_the_report_says_what_the_answers_depend_on(tmp_path: Path, f16: Path, q
     assert [f.id for f in report.findings] == ["template-differs"]
 
 
-def test_what_no_engine_runs_yet_is_refused_before_anything_is_hashed(tmp_path: Path, f16: Path) -> None:
-    folder = Path(qaudit.__file__).parent / "lab" / "reference"
-    for pair in ((folder, f16), (f16, folder)):
-        with pytest.raises(InputError, match="audits run on GGUF files so far") as caught:
-            list(run_audit(*pair, options(tmp_path / "out")))
-        assert str(caught.value).startswith(str(folder))
+def test_folders_are_audited_on_transformers(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    report = finished(list(run_audit(lab_folder(tmp_path), lab_folder(tmp_path), options(None))))
+    assert report.engine.name == "transformers"
+    assert report.checkpoint.format == "safetensors"
+    assert report.metrics.refusal is not None
+    assert report.metrics.refusal.delta == 0
+    assert report.metrics.first_token is not None
+    assert report.metrics.first_token.kl_mean == 0
+    assert report.metrics.quality is not None
+    assert report.metrics.quality.top1_agreement == 1
+
+
+def test_a_mixed_pair_runs_on_one_engine_and_says_so(tmp_path: Path, f16: Path, q8: Path) -> None:
+    pytest.importorskip("transformers")
+    folder = lab_folder(tmp_path)
+    # the GGUF holds the folder's weights to the last bit of float16
+    same = finished(list(run_audit(f16, folder, options(None))))
+    assert same.metrics.first_token is not None
+    assert same.metrics.first_token.flips == 0
+    assert same.metrics.first_token.kl_mean == pytest.approx(0, abs=1e-7)
+    assert "decoded and run by transformers" in same.notes[0]
+    # and the other way round: the reference is the GGUF
+    back = finished(list(run_audit(folder, q8, options(None))))
+    assert back.engine.name == "transformers"
+    assert (back.reference.format, back.checkpoint.format) == ("gguf", "safetensors")
+    assert back.metrics.first_token is not None
+    assert 0 < (back.metrics.first_token.kl_mean or 0) < 0.01
+
+
+def test_another_model_in_another_format_is_refused(tmp_path: Path, f16: Path) -> None:
+    pytest.importorskip("transformers")
+    folder = lab_folder(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_attention_heads": 8, "head_dim": 32}))
+    with pytest.raises(Incomparable) as caught:
+        list(run_audit(f16, folder, options(tmp_path / "out")))
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -181,7 +226,7 @@ def test_an_audit_that_fails_leaves_no_earlier_report(
     def no_engine(*_: object) -> None:
         raise EngineFailure("it does not load")
 
-    monkeypatch.setattr(chain, "WorkerEngine", no_engine)
+    monkeypatch.setattr(arm_engine, "WorkerEngine", no_engine)
     with pytest.raises(EngineFailure):
         list(run_audit(q8, f16, options(tmp_path)))
     assert {path.name for path in tmp_path.iterdir()} == {JOURNAL}
@@ -223,7 +268,9 @@ def test_bad_wishes_are_refused_before_a_model_is_loaded(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("qaudit.auditing.chain.WorkerEngine", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(
+        "qaudit.auditing.arm_engine.WorkerEngine", lambda *_: pytest.fail("a model was loaded")
+    )
     with pytest.raises(error, match=message) as caught:
         list(run_audit(q8, f16, options(None, **change)))
     assert "\n" not in str(caught.value)

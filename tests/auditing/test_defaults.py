@@ -22,12 +22,23 @@ def test_all_default_suites_are_shipped() -> None:
 
 def test_limits_grow_with_the_file_and_leave_a_gpu_its_address_space(f16: Path) -> None:
     checkpoint = open_checkpoint(f16)
-    limits = default_limits(checkpoint, AuditOptions(engine=EngineOptions(threads=2)))
+    options = AuditOptions(engine=EngineOptions(threads=2))
+    limits = default_limits(checkpoint, options, "llama.cpp", EngineOptions(2, gpu_layers=0))
     assert limits.memory_bytes is not None
     assert limits.memory_bytes > 2 * f16.stat().st_size
-    assert (
-        default_limits(checkpoint, AuditOptions(engine=EngineOptions(2, gpu_layers=-1))).memory_bytes is None
-    )
+    assert not limits.gpu
     # a worker that neither answers nor dies ends too, but not before an honest slow one is done
     assert limits.wall_s is not None
     assert 1800 <= limits.wall_s < 2000
+    on_gpu = default_limits(checkpoint, options, "llama.cpp", EngineOptions(2, gpu_layers=-1))
+    assert (on_gpu.memory_bytes, on_gpu.gpu) == (None, True)
+
+
+def test_transformers_gets_room_for_decoded_weights(f16: Path) -> None:
+    checkpoint = open_checkpoint(f16)
+    options = AuditOptions(engine=EngineOptions(threads=2))
+    here = default_limits(checkpoint, options, "transformers", EngineOptions(2, gpu_layers=-1, device="cpu"))
+    assert here.memory_bytes is not None
+    assert here.memory_bytes > 16 * checkpoint.parameters
+    assert not here.gpu
+    assert default_limits(checkpoint, options, "transformers", EngineOptions(2, device="cuda")).gpu

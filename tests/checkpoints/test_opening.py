@@ -57,6 +57,16 @@ def test_what_is_not_a_checkpoint(tmp_path: Path) -> None:
         qaudit.open_checkpoint(tmp_path / "a.gguf")
 
 
+def test_a_local_folder_that_looks_like_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hf:" / "o").mkdir(parents=True)
+    folder = write_folder(Path("hf:/o/r"), SMALL)
+    assert qaudit.open_checkpoint(folder).info.path == "hf:/o/r"
+    assert qaudit.open_checkpoint("hf:/o/r").info.path == "hf:/o/r"
+    with pytest.raises(InputError, match="is no name on a hub"):
+        qaudit.open_checkpoint(Path("hf://-o/r"))
+
+
 def test_a_safetensors_file_is_no_folder(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "model", SMALL)
     with pytest.raises(MalformedFile, match="not a GGUF file"):

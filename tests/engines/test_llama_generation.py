@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from qaudit.engines import llamacpp
-from qaudit.engines.llama_generation import GreedyRun, shared_prefix, top_tokens
+from qaudit.engines.llama_generation import GreedyRun
 from qaudit.engines.llamacpp import LlamaModel
 from qaudit.engines.protocol import Answer, Ask, EngineOptions
+from qaudit.engines.replying import shared_prefix
 from qaudit.values import Label
 
 VERBS, THINGS = (
@@ -33,13 +34,6 @@ def run(model: LlamaModel, asks: list[Ask], decide: object = None) -> list[Answe
     answers: dict[int, Answer] = {}
     GreedyRun(model, asks, decide, answers.__setitem__, lambda: None).run()  # type: ignore[arg-type]
     return [answers[i] for i in range(len(asks))]
-
-
-def test_shared_prefix_leaves_each_prompt_a_token() -> None:
-    assert shared_prefix([[1, 2, 3], [1, 2, 4], [1, 2, 3, 5]]) == 2
-    assert shared_prefix([[1, 2], [1, 2, 3]]) == 1
-    assert shared_prefix([[1, 2]]) == 0
-    assert shared_prefix([]) == 0
 
 
 def test_replies_are_those_of_the_plain_llama_class(model: LlamaModel, f16: Path) -> None:
@@ -151,8 +145,3 @@ def test_early_stop_reads_what_the_reply_will_hold(
 def test_more_prompts_than_sequences_keep_their_order(model: LlamaModel) -> None:
     assert [a.reply.id for a in run(model, [ask(q, 2) for q in QUESTIONS])] == QUESTIONS
     assert run(model, []) == []
-
-
-def test_top_tokens_of_a_small_vocabulary(model: LlamaModel) -> None:
-    top = top_tokens(model, np.log(np.array([0.2, 0.5, 0.3], np.float32)))
-    assert [t.token for t in top] == [1, 2, 0]

@@ -3,14 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from qaudit.engines import llama_scoring
-from qaudit.engines.llama_scoring import evenly_spaced, read_passage, score_choices
+from qaudit.engines.llama_scoring import read_passage, score_choices
 from qaudit.engines.llamacpp import LlamaModel
 from qaudit.engines.logprobs import log_softmax
 from qaudit.engines.protocol import ChoiceAsk, EngineOptions, FloatArray, PassageAsk
+from qaudit.engines.replying import evenly_spaced
 from qaudit.errors import EngineFailure
 
 # what other company in a batch may change: llama.cpp then sums in another order
@@ -166,15 +165,3 @@ def test_the_size_of_a_batch_changes_no_bit(model: LlamaModel, at_once: int) -> 
     tokens = tokens[: len(tokens) - 2 * (len(tokens) % at_once == 1)]
     assert len(tokens) > at_once
     assert naive(model, tokens, at_once).tobytes() == naive(model, tokens).tobytes()
-
-
-@given(st.integers(1, 3000), st.integers(-1, 4000))
-def test_evenly_spaced(length: int, count: int) -> None:
-    places = evenly_spaced(length, count)
-    assert len(places) == max(1, min(count, length))
-    assert places == sorted(set(places))
-    assert places[0] == 0
-    if len(places) > 1:
-        gaps = np.diff(places)
-        assert places[-1] == length - 1
-        assert gaps.max() - gaps.min() <= 2

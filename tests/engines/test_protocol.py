@@ -38,4 +38,5 @@ def test_left_out_limits_bound_nothing_but_silence() -> None:
         "cpu_s": None,
         "stall_s": 300.0,
         "wall_s": None,
+        "gpu": False,
     }

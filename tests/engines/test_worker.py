@@ -219,7 +219,7 @@ def test_the_worker_dies_with_its_parent(doing: str) -> None:
 
 
 def test_missing_llamacpp_is_said_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    worker.require_llamacpp()
+    worker.require_engine("llama.cpp")
     monkeypatch.setattr(worker.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EngineFailure.__mro__[1], match=r"qaudit\[gguf\]"):
-        worker.require_llamacpp()
+        worker.require_engine("llama.cpp")

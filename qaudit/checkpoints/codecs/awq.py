@@ -39,13 +39,20 @@ class AwqGemm:
     def rows(self, parts: ModuleParts, start: int, stop: int) -> FloatArray:
         """Decode rows; see `Codec`."""
         first, last = start // PER_WORD, -(-stop // PER_WORD)
-        codes = _by_output(parts.read("qweight").array()[:, first:last])
-        zeros = _by_output(parts.read("qzeros").array()[:, first:last])
-        scales = parts.read("scales").floats()
-        keep = slice(start - first * PER_WORD, stop - first * PER_WORD)
-        return dequantize(
-            codes[keep], zeros[keep], scales[:, start:stop].T, _in_order(codes, self.group_size)
-        )
+        # turned round while they are packed, an eighth of the size
+        packed = np.ascontiguousarray(parts.read("qweight").array()[:, first:last].T)
+        offset = start - first * PER_WORD
+
+        def codes_of(low: int, high: int) -> Codes:
+            low, high = low + offset, high + offset
+            word = low // PER_WORD
+            codes = _by_output(packed[word : -(-high // PER_WORD)])
+            return codes[low - word * PER_WORD : high - word * PER_WORD]
+
+        zeros = _by_output(np.ascontiguousarray(parts.read("qzeros").array()[:, first:last].T))
+        scales = parts.read("scales").floats()[:, start:stop].T
+        group_of = _in_order(packed.shape[1], self.group_size)
+        return dequantize(codes_of, zeros[offset : offset + stop - start], scales, group_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +76,12 @@ class AwqGemv:
 
     def rows(self, parts: ModuleParts, start: int, stop: int) -> FloatArray:
         """Decode rows; see `Codec`."""
-        codes = unpack(parts.read("qweight", start, stop).array().view(np.uint32), 4)
-        group_of = _in_order(codes, self.group_size)
+        words = parts.read("qweight", start, stop).array().view(np.uint32)
+        group_of = _in_order(words.shape[1] * PER_WORD, self.group_size)
         groups = int(group_of[-1]) + 1
         zeros = unpack(parts.read("qzeros", start, stop).array().view(np.uint32), 4)[:, :groups]
         scales = parts.read("scales", start, stop).floats()[:, :groups]
-        return dequantize(codes, zeros, scales, group_of)
+        return dequantize(lambda low, high: unpack(words[low:high], 4), zeros, scales, group_of)
 
 
 def _group(inputs: int, group_size: int) -> int:
@@ -88,14 +95,12 @@ def _groups(parts: ModuleParts, inputs: int, group_size: int) -> int:
     return inputs // group
 
 
-def _in_order(codes: Codes, group_size: int) -> NDArray[np.intp]:
-    inputs = codes.shape[1]
+def _in_order(inputs: int, group_size: int) -> NDArray[np.intp]:
     return np.arange(inputs, dtype=np.intp) // _group(inputs, group_size)
 
 
-def _by_output(words: NDArray[Any]) -> Codes:
-    """Return the codes of words [N, O/8] as [O, N]: turned round while they are packed."""
-    packed = np.ascontiguousarray(words.T)
+def _by_output(packed: NDArray[Any]) -> Codes:
+    """Return the codes of words [O/8, N] as [O, N]."""
     lanes = packed.view(np.uint8).reshape(*packed.shape, 4)
     codes = np.empty((len(packed), PER_WORD, packed.shape[1]), np.uint8)
     for output, nibble in enumerate(_NIBBLE_OF):

@@ -54,10 +54,15 @@ class Gptq:
         words = parts.read("qweight").array().view(np.uint32)
         scales = parts.read("scales").floats()
         # turned round while they are packed, an eighth of the size
-        codes = unpack(np.ascontiguousarray(words[:, start:stop].T), self.bits)
+        packed = np.ascontiguousarray(words[:, start:stop].T)
         zeros = self._zeros(parts.read("qzeros").array().view(np.uint32), words.shape[1])
-        group_of = self._groups(parts, codes.shape[1], len(scales))
-        return dequantize(codes, zeros[:, start:stop].T, scales[:, start:stop].T, group_of)
+        group_of = self._groups(parts, words.shape[0] * 32 // self.bits, len(scales))
+        return dequantize(
+            lambda low, high: unpack(packed[low:high], self.bits),
+            zeros[:, start:stop].T,
+            scales[:, start:stop].T,
+            group_of,
+        )
 
     def _group(self, inputs: int) -> int:
         return inputs if self.group_size == -1 else self.group_size

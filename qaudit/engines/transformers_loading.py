@@ -1,0 +1,201 @@
+"""An untrusted folder as a transformers model: none of its code is run, no pickle is opened.
+
+Runs inside a worker process (`qaudit.engines.worker_main`). Three ways in: a folder of plain floats
+is loaded by transformers itself; quantized weights run on their own CUDA kernels where these are
+installed; all else is decoded by `qaudit.checkpoints` and handed over as floats, and so is a GGUF
+that takes the place of a folder's weights.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qaudit.checkpoints.gguf_as_hf import GgufAsHf
+from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
+from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
+from qaudit.engines.answers import one_line
+from qaudit.engines.protocol import EngineOptions
+from qaudit.errors import EngineFailure, MissingExtra
+
+# asked for before the import: transformers reads these once
+os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"})
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# a confined process can write nowhere: folders that libraries make on import must seem to be there
+tempfile.tempdir = tempfile.tempdir or os.sep
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.sep)
+try:
+    import torch
+    import transformers
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, PretrainedConfig, PreTrainedModel
+    from transformers.quantizers.auto import AutoHfQuantizer
+except ImportError as error:
+    raise MissingExtra("torch and transformers", "hf") from error
+
+# a model class; the library's own types say less than nothing about from_pretrained
+Family = Any
+DECODED_BLOCK_BYTES = 256 << 20
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# what a damaged or hostile configuration makes transformers and torch raise
+LIBRARY_ERRORS = (
+    AttributeError, ImportError, IndexError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError,
+    ValueError, ZeroDivisionError, AssertionError, StrictDataclassError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A model ready to run; `how` says where its weights came from."""
+
+    model: PreTrainedModel
+    how: str
+
+
+def load_network(path: Path, weights: Path | None, options: EngineOptions) -> Network:
+    """Load a folder in Hugging Face layout.
+
+    Args:
+        path: the folder; its config.json says what the model is.
+        weights: a GGUF of the same model, whose weights are taken instead.
+        options: device, dtype and kernels, all settled.
+
+    Raises:
+        EngineFailure: transformers does not know the architecture, or weights are missing.
+        InputError: the checkpoint is malformed.
+    """
+    quiet: Any = transformers.utils.logging
+    quiet.set_verbosity_error()
+    quiet.disable_progress_bar()
+    checkpoint = HfCheckpoint(path)
+    try:
+        return _load(checkpoint, weights, options)
+    except LIBRARY_ERRORS as error:
+        raise EngineFailure(f"{path}: transformers does not load it ({one_line(str(error), 200)})") from error
+
+
+def _load(checkpoint: HfCheckpoint, weights: Path | None, options: EngineOptions) -> Network:
+    config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False, local_files_only=True)
+    family: Family = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    if family is None:
+        raise EngineFailure(
+            f"{checkpoint.path}: transformers {transformers.__version__} has no causal language model for "
+            f"{checkpoint.architecture!r}; qaudit audits chat models"
+        )
+    dtype = DTYPES[options.dtype]
+    if weights is not None:
+        view = GgufAsHf(GgufCheckpoint(weights), checkpoint.config)
+        tensors = {name: torch.from_numpy(view.tensor(name)).to(dtype) for name in view.names()}
+        return Network(_assembled(family, config, tensors, dtype, options), f"decoded from {weights.name}")
+    if not checkpoint.quantized:
+        model, loaded = family.from_pretrained(
+            checkpoint.path,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        return Network(_ready(model, loaded, options), "as stored")
+    refused = "not asked for"
+    if options.kernels == "always" or (options.kernels == "auto" and options.device == "cuda"):
+        try:
+            return Network(_with_kernels(family, config, checkpoint, dtype, options), "quantized kernels")
+        except (*LIBRARY_ERRORS, EngineFailure) as error:
+            refused = one_line(str(error), 120)
+            if options.kernels == "always":
+                raise EngineFailure(
+                    f"{checkpoint.path}: no kernels run {checkpoint.quantization} here ({refused}); "
+                    "leave --kernels at auto"
+                ) from error
+    tensors = _decoded(checkpoint, family, config, dtype)
+    model = _assembled(family, config, tensors, dtype, options)
+    return Network(model, f"{checkpoint.quantization} decoded (kernels: {refused})")
+
+
+def _with_kernels(
+    family: Family,
+    config: PretrainedConfig,
+    checkpoint: HfCheckpoint,
+    dtype: torch.dtype,
+    options: EngineOptions,
+) -> PreTrainedModel:
+    quantizer = AutoHfQuantizer.from_config(config.quantization_config, pre_quantized=True)
+    quantizer.validate_environment(device_map={"": options.device})
+    model, loaded = family.from_pretrained(
+        checkpoint.path,
+        config=config,
+        dtype=dtype,
+        # placed as they are read, which takes the accelerate library; on the processor they are there already
+        device_map={"": options.device} if options.device != "cpu" else None,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    return _ready(model, loaded, options, move=False)
+
+
+def _decoded(
+    checkpoint: HfCheckpoint, family: Family, config: PretrainedConfig, dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """Decode every module, a block of rows at a time, so that only one block is ever held as float32."""
+    plain = _without_quantization(config)
+    with torch.device("meta"):
+        expected = {name: tensor.shape for name, tensor in family(plain).state_dict().items()}
+    tensors = {}
+    for module in checkpoint.names():
+        rows, columns = checkpoint.shape(module)
+        held = torch.empty((rows, columns), dtype=dtype)
+        step = max(1, DECODED_BLOCK_BYTES // max(1, 4 * columns))
+        for start in range(0, rows, step):
+            stop = min(rows, start + step)
+            held[start:stop] = torch.from_numpy(checkpoint.rows(module, start, stop))
+        name = module if module in expected or module.endswith(".bias") else f"{module}.weight"
+        shape = expected.get(name, held.shape)
+        tensors[name] = held.reshape(shape) if shape.numel() == held.numel() else held
+    return tensors
+
+
+def _assembled(
+    family: Family,
+    config: PretrainedConfig,
+    tensors: Mapping[str, torch.Tensor],
+    dtype: torch.dtype,
+    options: EngineOptions,
+) -> PreTrainedModel:
+    model, loaded = family.from_pretrained(
+        None,
+        config=_without_quantization(config),
+        state_dict=dict(tensors),
+        dtype=dtype,
+        output_loading_info=True,
+    )
+    return _ready(model, loaded, options)
+
+
+def _without_quantization(config: PretrainedConfig) -> PretrainedConfig:
+    fields: dict[str, Any] = config.to_dict()
+    fields.pop("quantization_config", None)
+    return type(config).from_dict(fields)
+
+
+def _ready(
+    model: Any,  # noqa: ANN401
+    loaded: Mapping[str, Any],
+    options: EngineOptions,
+    *,
+    move: bool = True,
+) -> PreTrainedModel:
+    # a weight that is not there would be a random one, and the audit one of noise
+    missing = sorted(loaded["missing_keys"]) + sorted(str(key) for key in loaded["mismatched_keys"])
+    if missing:
+        raise EngineFailure(
+            f"{len(missing)} weights are missing or of another shape, the first is {missing[0][:120]}; "
+            "download the checkpoint again"
+        )
+    ready: PreTrainedModel = model.eval()
+    return model.to(options.device) if move else ready
