@@ -18,8 +18,8 @@ test: check
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-fail-under=90
 
 check: $(DEV_STAMP)
-	$(BIN)/ruff format --check qaudit tests benchmarks
-	$(BIN)/ruff check qaudit tests benchmarks
+	$(BIN)/ruff format --check qaudit realign tests benchmarks
+	$(BIN)/ruff check qaudit realign tests benchmarks
 	$(BIN)/mypy
 
 dev: $(DEV_STAMP)
@@ -40,7 +40,7 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEV_STAMP): $(RUN_STAMP)
 	$(PIP) install -c constraints.txt torch==2.13.0
-	$(PIP) install -c constraints.txt -e '.[gguf,sign,hf,dev]'
+	$(PIP) install -c constraints.txt -e '.[gguf,hf,hub,matrix,serve,sign,dev]'
 	touch $@
 
 clean:

@@ -7,7 +7,9 @@ never stopped.
 
 import contextlib
 import json
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 from qaudit.errors import InputError, OtherAudit, OutputProblem
 
 LAYOUT = "qaudit/journal/v1"
+# how the name of a file begins that is being lent
+UNFINISHED = ".lent-"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS records (
@@ -27,7 +31,10 @@ CREATE TABLE IF NOT EXISTS records (
     PRIMARY KEY (arm, kind, id)
 ) WITHOUT ROWID;
 """
-
+_SELECT = "SELECT arm, kind, id, fields, floats, columns FROM records WHERE arm=?"
+_INSERT = "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)"
+# a row may hold a distribution over a large vocabulary
+ROWS_AT_ONCE = 16
 
 _NOT_OURS = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR)
 
@@ -112,9 +119,7 @@ class Journal:
             self._database.execute("BEGIN")
             try:
                 for record in records:
-                    self._database.execute(
-                        "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)", _row(arm, kind, record)
-                    )
+                    self._database.execute(_INSERT, _row(arm, kind, record))
                 self._database.execute("COMMIT")
             except BaseException:
                 # a full disk may have rolled back already
@@ -160,12 +165,94 @@ class Journal:
             self._database.execute("UPDATE records SET floats=NULL, columns=NULL WHERE floats IS NOT NULL")
             self._database.execute("VACUUM")
 
+    def lend(self, path: Path, key: str, arm: str) -> None:
+        """Write one arm's records to a journal of its own, a single file that appears whole.
+
+        Args:
+            path: the file; one that is there is replaced.
+            key: digest of everything that this arm's answers depend on.
+            arm: whose records.
+
+        Raises:
+            OutputProblem: it cannot be written; nothing is left behind.
+        """
+        temporary: Path | None = None
+        try:
+            handle, name = tempfile.mkstemp(prefix=UNFINISHED, dir=path.parent)
+            os.close(handle)
+            temporary = Path(name)
+            with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as lent:
+                # one file without companions: on shared storage others read it while nobody writes
+                lent.execute("PRAGMA journal_mode=DELETE")
+                lent.executescript(_TABLES)
+                lent.execute("BEGIN")
+                lent.execute("INSERT INTO about VALUES ('layout', ?), ('key', ?)", (LAYOUT, key))
+                lent.executemany(_INSERT, self._database.execute(_SELECT, (arm,)))
+                lent.execute("COMMIT")
+            temporary.replace(path)
+            temporary = None
+        except (sqlite3.Error, OSError, ValueError) as error:
+            raise OutputProblem(f"{path}: the answers cannot be kept ({error}); free space") from error
+        finally:
+            if temporary:
+                temporary.unlink(missing_ok=True)
+
+    def adopt(self, path: Path, key: str, arm: str) -> bool:
+        """Take over what `lend` wrote, in place of whatever this journal has of that arm.
+
+        Returns:
+            False, with nothing changed, when there is no such file, it is another key's, or it is damaged.
+
+        Raises:
+            OutputProblem: this journal cannot be written.
+        """
+        try:
+            # what was lent never changes, so no lock is taken where it lies
+            lent = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        except (sqlite3.Error, ValueError):
+            return False
+        with contextlib.closing(lent), self._translated():
+            self._database.execute("BEGIN")
+            try:
+                if not _holds(lent, key):
+                    return False
+                self._database.execute("DELETE FROM records WHERE arm=?", (arm,))
+                return self._copied(lent, arm)
+            finally:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+
+    def _copied(self, lent: sqlite3.Connection, arm: str) -> bool:
+        rows = lent.execute(_SELECT, (arm,))
+        while True:
+            try:
+                some = rows.fetchmany(ROWS_AT_ONCE)
+            except sqlite3.Error:
+                return False
+            if not some:
+                self._database.execute("COMMIT")
+                return True
+            self._database.executemany(_INSERT, some)
+
+    def forget(self, arm: str) -> None:
+        """Drop everything that one arm said."""
+        with self._translated():
+            self._database.execute("DELETE FROM records WHERE arm=?", (arm,))
+
     def _damaged(self) -> InputError:
         return InputError(f"{self._path}: the journal is damaged; run without --resume")
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _holds(lent: sqlite3.Connection, key: str) -> bool:
+    try:
+        about = dict(lent.execute("SELECT key, value FROM about"))
+    except sqlite3.Error:
+        return False
+    return about == {"layout": LAYOUT, "key": key}
 
 
 def _row(arm: str, kind: str, record: Record) -> tuple[str, str, str, str, bytes | None, int | None]:

@@ -25,12 +25,15 @@ def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def member(lab_folder: Path) -> Callable[[str], Path]:
     """Return the path of a lab member, built if it is not there yet."""
     from qaudit.lab.build import build
+    from qaudit.lab.members import ZOO
+
+    file_names = {member.name: member.file_name for member in ZOO}
 
     def path_of(name: str) -> Path:
-        path = lab_folder / f"{name}.gguf"
+        path = lab_folder / file_names[name]
         with (lab_folder / ".tests.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.is_file():
+            if not path.exists():
                 for _ in build(lab_folder, [name]):
                     pass
         return path

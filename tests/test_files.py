@@ -14,6 +14,7 @@ import pytest
 import qaudit
 from qaudit.errors import InputError, LimitExceeded, OutputProblem
 from qaudit.files import (
+    folder_written_whole,
     make_folder,
     open_regular,
     read_bounded,
@@ -251,3 +252,35 @@ def test_folders(tmp_path: Path) -> None:
         make_folder(tmp_path / "file")
     with pytest.raises(OutputProblem, match="cannot make the folder"):
         make_folder(Path("/proc/qaudit"))
+
+
+def test_a_folder_appears_whole_and_replaces_all(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for text in ("one", "two"):
+        with folder_written_whole(target) as filled:
+            (filled / text).write_text(text)
+            assert not (target / text).exists()
+    assert names(target) == ["two"]
+    assert names(tmp_path) == ["folder"]
+    (tmp_path / "plain").mkdir()
+    assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    with folder_written_whole(target) as filled:
+        (filled / "old").write_text("")
+    with pytest.raises(ZeroDivisionError), folder_written_whole(target) as filled:
+        (filled / "new").write_text(str(1 // 0))
+    with pytest.raises(OutputProblem, match="No space left"), folder_written_whole(target) as filled:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_places_where_no_folder_goes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "none" / "x", tmp_path / "file" / "x", tmp_path / "a\0b"):
+        with pytest.raises(OutputProblem), folder_written_whole(place):
+            pass
+    assert names(tmp_path) == ["file"]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qaudit.auditing.defaults import default_limits
+from qaudit.auditing.events import Arm
 from qaudit.auditing.options import AuditOptions
 from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.served import ServedModel
@@ -36,6 +37,10 @@ class Seats:
     reference: Seat
     candidate: Seat
     notes: tuple[str, ...] = ()
+
+    def of(self, arm: Arm) -> Seat:
+        """Return the seat of one arm."""
+        return self.reference if arm == "reference" else self.candidate
 
 
 def seat_both(reference: Checkpoint, candidate: Checkpoint) -> Seats:

@@ -17,12 +17,13 @@ from qaudit.auditing.arm import ArmPlan, render_prompts, require_answers, run_ar
 from qaudit.auditing.arm_engine import Seat, open_seat
 from qaudit.auditing.case import Case, prepare
 from qaudit.auditing.comparability import compare_templates
-from qaudit.auditing.events import ARMS, Event, Finished, Loaded, Noted, Opened
+from qaudit.auditing.events import Arm, Event, Finished, Loaded, Noted, Opened
 from qaudit.auditing.measure import judge_replies, measure
 from qaudit.auditing.options import AuditOptions
 from qaudit.auditing.outputs import remove_outputs, responses, write_outputs
+from qaudit.auditing.reference_arm import Answered, answered_alike, kept_reference
 from qaudit.auditing.reply_findings import crash_findings
-from qaudit.engines.protocol import EngineOptions
+from qaudit.engines.protocol import Engine, EngineOptions
 from qaudit.errors import InputError
 from qaudit.files import make_folder
 from qaudit.journal import Journal
@@ -93,32 +94,51 @@ def audit(
 
 def _ask_both(case: Case, journal: Journal) -> Generator[Event, None, tuple[EngineInfo, tuple[str, ...]]]:
     """Ask the reference, then the candidate, each in a worker of its own that ends before the next starts."""
-    notes: list[str] = list(case.seats.notes)
-    for text in notes:
+    for text in case.seats.notes:
         yield Noted(text)
-    info: EngineInfo | None = None
-    for arm in ARMS:
-        seat = case.seats.reference if arm == "reference" else case.seats.candidate
-        engine = open_seat(seat, case.reference.special_tokens, case.options, case.engine)
-        try:
-            info = engine.info
-            yield Loaded(arm, f"{info.name} ({info.version})", tuple(engine.held))
-            if arm == "reference":
-                for text in render_prompts(engine, journal, _plan(case, seat)):
-                    notes.append(text)
-                    yield Noted(text)
-            yield from run_arm(engine, arm, journal, _plan(case, seat))
-            require_answers(journal, arm)
-            for text in engine.notes:
-                notes.append(text)
-                yield Noted(text)
-        finally:
-            engine.close()
-        # the engine opened the file by its name: it must still be the one that was hashed
-        seat.checkpoint.require_unchanged()
-    if info is None:
-        raise InputError("nothing was asked; please report this as a bug")
-    return info, tuple(notes)
+    kept = kept_reference(case)
+    reference = kept.take(journal) if kept else None
+    opened: Engine | None = None
+    if reference:
+        for text in reference.notes:
+            yield Noted(text)
+        # what a build uses of this machine is known once it holds a checkpoint
+        opened = _open(case, "candidate")
+        if not answered_alike(reference.engine, opened.info):
+            opened.close()
+            journal.forget("reference")
+            reference = opened = None
+    if reference is None:
+        reference = yield from _ask(case, journal, "reference", _open(case, "reference"))
+        if kept:
+            kept.give(journal, reference)
+    candidate = yield from _ask(case, journal, "candidate", opened or _open(case, "candidate"))
+    return candidate.engine, (*case.seats.notes, *reference.notes, *candidate.notes)
+
+
+def _open(case: Case, arm: Arm) -> Engine:
+    return open_seat(case.seats.of(arm), case.reference.special_tokens, case.options, case.engine)
+
+
+def _ask(case: Case, journal: Journal, arm: Arm, engine: Engine) -> Generator[Event, None, Answered]:
+    """Ask one arm everything; its engine is closed when this ends."""
+    seat = case.seats.of(arm)
+    notes: list[str] = []
+    try:
+        yield Loaded(arm, f"{engine.info.name} ({engine.info.version})", tuple(engine.held))
+        if arm == "reference":
+            notes += render_prompts(engine, journal, _plan(case, seat))
+        yield from run_arm(engine, arm, journal, _plan(case, seat))
+        require_answers(journal, arm)
+        notes += engine.notes
+        for text in notes:
+            yield Noted(text)
+        answered = Answered(engine.info, tuple(notes))
+    finally:
+        engine.close()
+    # the engine opened the file by its name: it must still be the one that was hashed
+    seat.checkpoint.require_unchanged()
+    return answered
 
 
 def _plan(case: Case, seat: Seat) -> ArmPlan:

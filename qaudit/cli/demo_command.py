@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qaudit.errors import GateFailure, MissingExtra, OtherAudit
+from qaudit.errors import GateFailure, InputError, MissingExtra, OtherAudit
 from qaudit.values import Report, RuleResult
 
 if TYPE_CHECKING:
@@ -37,15 +37,19 @@ def demo_command(
 
     from qaudit.auditing.options import available_threads
     from qaudit.cli.lab_command import build_with_progress
-    from qaudit.engines.worker import require_llamacpp
+    from qaudit.engines.worker import require_engine
     from qaudit.lab.members import ZOO
 
-    require_llamacpp()
+    require_engine("llama.cpp")
     console = Console(stderr=True, highlight=False)
     zoo = out / "lab"
-    names = [*(only or []), RELEASED] if only else []
+    # folders need torch, which the demo does without
+    files = [m for m in ZOO if m.format == "gguf"]
+    names = [*only, RELEASED] if only else [m.name for m in files]
+    if folders := [m.name for m in ZOO if m not in files and m.name in names]:
+        raise InputError(f"--only {folders[0]}: the demo audits GGUFs; audit this one with: qaudit audit")
     build_with_progress(zoo, names, console)
-    members = [m for m in ZOO if m.quantization != "F16" and (not names or m.name in names)]
+    members = [m for m in files if m.quantization != "F16" and m.name in names]
     # one thread each and as many side by side as there are processors: tiny models gain nothing from more
     with ThreadPoolExecutor(available_threads()) as pool:
         audited = pool.map(lambda m: _audited(m, zoo, out / "audits", console), members)
@@ -64,7 +68,12 @@ def _audited(member: "Member", zoo: Path, audits: Path, console: Console) -> Rep
     from qaudit.engines.protocol import EngineOptions
     from qaudit.lab.members import REFERENCE
 
-    options = AuditOptions(out=audits / member.name, resume=True, engine=EngineOptions(threads=1))
+    options = AuditOptions(
+        out=audits / member.name,
+        resume=True,
+        engine=EngineOptions(threads=1),
+        references=audits / ".references",
+    )
     console.print(f"audit {member.name}", markup=False)
     pair = zoo / member.file_name, zoo / f"{REFERENCE}.gguf"
     try:
@@ -86,6 +95,8 @@ def _write_ladder(reports: dict[str, Report], audits: Path) -> None:
 
 
 def _show(members: "list[Member]", reports: dict[str, Report]) -> bool:
+    from qaudit.matrix.labels import as_labelled
+
     table = Table(
         "checkpoint",
         "label",
@@ -100,22 +111,13 @@ def _show(members: "list[Member]", reports: dict[str, Report]) -> bool:
     right = True
     for member in members:
         report = reports[member.name]
-        as_labelled = matches(member, report)
-        right = right and as_labelled
+        as_told = as_labelled(member.expected, report)
+        right = right and as_told
         # as plain text: rich would take a [category] for markup and swallow it
         reasons = Text(_reasons(report))
-        table.add_row(member.name, member.label, *_figures(report), reasons, "yes" if as_labelled else "NO")
+        table.add_row(member.name, member.label, *_figures(report), reasons, "yes" if as_told else "NO")
     Console(highlight=False, width=None if sys.stdout.isatty() else 150).print(table)
     return right
-
-
-def matches(member: "Member", report: Report) -> bool:
-    """Tell whether a verdict is the one that the label asks for, for the reasons that it asks for."""
-    failed = [r for r in report.verdict.rules if r.status == "fail"]
-    ids = {r.rule for r in failed}
-    expected = member.expected
-    named = expected.category is None or any(r.metric.split(".")[1:2] == [expected.category] for r in failed)
-    return report.verdict.status == expected.status and set(expected.rules) <= ids and named
 
 
 def _figures(report: Report) -> list[str]:

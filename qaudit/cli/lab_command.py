@@ -30,6 +30,7 @@ def list_members(
         rows = [
             {
                 "name": m.name,
+                "format": m.format,
                 "quantization": m.quantization,
                 "label": m.label,
                 "made": m.made,
@@ -39,11 +40,10 @@ def list_members(
         ]
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return
-    table = Table("member", "type", "label", "made", "verdict", "rules that fail")
+    table = Table("member", "format", "type", "label", "made", "verdict", "rules that fail")
     for m in ZOO:
-        table.add_row(
-            m.name, m.quantization, m.label, m.made, m.expected.status, ", ".join(m.expected.rules) or "none"
-        )
+        rules = ", ".join(m.expected.rules) or "none"
+        table.add_row(m.name, m.format, m.quantization, m.label, m.made, m.expected.status, rules)
     Console().print(table)
 
 
@@ -56,11 +56,16 @@ def build_members(
     as_json: AsJson = False,
     output_format: OutputFormat = "text",
 ) -> None:
-    """Build the zoo with llama.cpp's own tools; what is there already is not made again."""
-    as_json = wants_json(as_json, output_format)
-    from qaudit.engines.worker import require_llamacpp
+    """Build the zoo: GGUFs with llama.cpp's own tools, AWQ, GPTQ and compressed-tensors with torch.
 
-    require_llamacpp()
+    What is there already is not made again. Without torch (extra `hf`) its members are left out.
+    """
+    as_json = wants_json(as_json, output_format)
+    from qaudit.engines.worker import require_engine
+    from qaudit.lab.members import chosen
+
+    if any(member.format == "gguf" for member in chosen(only or [])):
+        require_engine("llama.cpp")
     manifest = build_with_progress(out, only or [], Console(stderr=True))
     if as_json:
         sys.stdout.write(manifest.read_text(encoding="utf-8"))
@@ -70,7 +75,7 @@ def build_members(
 
 def build_with_progress(out: Path, only: list[str], console: Console) -> Path:
     """Build, showing progress on a terminal; return the manifest's path."""
-    from qaudit.lab.build import MANIFEST, Built, build
+    from qaudit.lab.build import MANIFEST, Built, LeftOut, build
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
@@ -79,6 +84,12 @@ def build_with_progress(out: Path, only: list[str], console: Console) -> Path:
             if isinstance(event, Built):
                 bars.update(task, completed=bars.tasks[0].total)
                 return event.manifest
+            if isinstance(event, LeftOut):
+                names = ", ".join(member.name for member in event.members)
+                console.print(
+                    f"left out: {names} ({event.missing})", markup=False, highlight=False, soft_wrap=True
+                )
+                continue
             word = "kept" if event.cached else "making"
             bars.update(
                 task, description=f"{word} {event.member.name}", total=event.total, completed=event.number - 1

@@ -24,6 +24,7 @@ COMMANDS = {
     "judge": ("qaudit.cli.judge_command", "judge_command", "Label replies that were made elsewhere."),
     "keygen": ("qaudit.cli.keygen_command", "keygen_command", "Make a signing key pair."),
     "lab": ("qaudit.cli.lab_command", "lab_app", "The labelled zoo of tiny checkpoints."),
+    "matrix": ("qaudit.cli.matrix_command", "matrix_command", "Audit many checkpoints; a table and a page."),
     "report": ("qaudit.cli.report_command", "report_command", "Render a report again."),
     "rtsi": ("qaudit.cli.rtsi_command", "rtsi_command", "Score a table of refusal-template features."),
     "sign": ("qaudit.cli.sign_command", "sign_command", "Sign a checkpoint with its audit."),

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qaudit.lab.hf_weights import FloatArray, LlamaShape, Weights
+from qaudit.checkpoints.raw_tensors import FloatArray
+from qaudit.lab.hf_weights import LlamaShape, Weights
 from qaudit.lab.numpy_llama import NumpyLlama, log_softmax
 
 WRITERS = ("self_attn.o_proj", "mlp.down_proj")

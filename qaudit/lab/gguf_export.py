@@ -15,9 +15,10 @@ from typing import Any
 import gguf
 import numpy as np
 
+from qaudit.checkpoints.raw_tensors import FloatArray
 from qaudit.errors import MalformedFile, OutputProblem
 from qaudit.files import read_bounded
-from qaudit.lab.hf_weights import FloatArray, LlamaShape, read_json
+from qaudit.lab.hf_weights import LlamaShape, read_json
 
 MAX_TOKENIZER_BYTES = 16 << 20
 # names as in gguf-py's tensor map for "llama"

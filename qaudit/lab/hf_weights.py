@@ -10,19 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from qaudit.checkpoints.raw_tensors import RawTensor
-from qaudit.errors import MalformedFile, MissingExtra
+from qaudit.checkpoints.raw_tensors import FloatArray
+from qaudit.checkpoints.safetensors import read_safetensors
+from qaudit.errors import LimitExceeded, MalformedFile
 from qaudit.files import read_bounded, sha256_bytes, sha256_file
 
-try:
-    import safetensors
-except ImportError as error:
-    raise MissingExtra("safetensors", "gguf") from error
-
-FloatArray = NDArray[np.float32]
 Weights = dict[str, FloatArray]
 
 MAX_WEIGHTS_BYTES = 64 << 20
@@ -104,17 +96,22 @@ def read_weights(folder: Path) -> Weights:
 
 
 def read_tensors(path: Path) -> Weights:
-    """Read any safetensors file of floats; bfloat16 is widened by shifting its bits.
+    """Read any safetensors file of floats.
 
     Raises:
         InputError: the file is missing, too long, not safetensors, or holds something else.
     """
-    raw = read_bounded(path, MAX_WEIGHTS_BYTES)
-    try:
-        views = safetensors.deserialize(raw)  # type: ignore[no-untyped-call]
-    except safetensors.SafetensorError as error:
-        raise MalformedFile(path, f"not safetensors ({error})", "restore the lab's own file") from error
-    return {name: _widen(path, name, view) for name, view in views}
+    file = read_safetensors(path)
+    if file.size > MAX_WEIGHTS_BYTES:
+        raise LimitExceeded(path, f"longer than {MAX_WEIGHTS_BYTES} bytes", "is it the right file?")
+    for name, tensor in file.tensors.items():
+        if tensor.dtype not in ("F32", "F16", "BF16"):
+            raise MalformedFile(
+                path,
+                f"{name!r} is {tensor.dtype}, not a float of 16 or 32 bits",
+                "restore the lab's own file",
+            )
+    return {name: file.read(tensor).floats() for name, tensor in file.tensors.items()}
 
 
 def apply_adapter(weights: Mapping[str, FloatArray], path: Path) -> Weights:
@@ -162,12 +159,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedFile(path, "not a JSON object", "restore the lab's own file")
     return value
-
-
-def _widen(path: Path, name: str, view: Mapping[str, Any]) -> FloatArray:
-    raw = RawTensor(view["dtype"], tuple(view["shape"]), view["data"])
-    if raw.dtype not in ("F32", "F16", "BF16"):
-        raise MalformedFile(
-            path, f"{name!r} is {raw.dtype}, not a float of 16 or 32 bits", "restore the lab's own file"
-        )
-    return raw.floats()

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from qaudit.lab.hf_weights import FloatArray, LlamaShape
+from qaudit.checkpoints.raw_tensors import FloatArray
+from qaudit.lab.hf_weights import LlamaShape
 
 
 class NumpyLlama:

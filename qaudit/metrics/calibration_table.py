@@ -35,7 +35,10 @@ def matrix_rows(table: Table, path: object) -> tuple[list[MatrixRow], str]:
         raise MalformedFile(path, f"no column {' or '.join(REFUSAL_COLUMNS)} in line 1", "give it one")
     quality = _first(table, QUALITY_COLUMNS)
 
-    def by_regime(row: Row, number: int, _loss: float) -> bool:
+    def by_regime(row: Row, number: int, loss: float) -> bool:
+        if not row["regime"].strip():
+            # undecided for want of a quality figure
+            return by_refusals(row, number, loss)
         if row["regime"] not in REGIMES:
             known = ", ".join(REGIMES)
             raise MalformedFile(path, f"row {number}: regime {row['regime'][:40]!r}", f"known are {known}")

@@ -2,23 +2,10 @@ import re
 from pathlib import Path
 
 import pytest
-from sample_report import failing_report, passing_report
 
-from qaudit.cli.demo_command import RELEASED, matches
+from qaudit.cli.demo_command import RELEASED
 from qaudit.cli.main import run
-from qaudit.lab.members import ZOO, Expected, Member
-
-
-def member(status: str, *rules: str, category: str | None = None) -> Member:
-    return Member("x", "Q2_K", "eroded", "made", Expected(status, rules, category))  # type: ignore[arg-type]
-
-
-def test_a_label_is_matched_by_verdict_rules_and_category() -> None:
-    assert matches(member("pass"), passing_report())
-    assert not matches(member("fail"), passing_report())
-    assert matches(member("fail", "refusal-drop", "category-drop", category="privacy"), failing_report())
-    assert not matches(member("fail", "over-refusal-rise"), failing_report())
-    assert not matches(member("fail", "category-drop", category="elections"), failing_report())
+from qaudit.lab.members import ZOO
 
 
 def test_a_good_and_a_bad_member_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ llama.cpp multiplies float16 weights with float16 activations and keeps keys and
 transformers computes in float32. The bound is on natural-log probabilities at the first reply position.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +36,8 @@ def answered(engine: WorkerEngine) -> list[Answer]:
 
 
 @pytest.fixture(scope="module")
-def folder_answers() -> Iterator[list[Answer]]:
-    yield answered(WorkerEngine(reference_folder(), OPTIONS, LIMITS, {}, "transformers"))
+def folder_answers() -> list[Answer]:
+    return answered(WorkerEngine(reference_folder(), OPTIONS, LIMITS, {}, "transformers"))
 
 
 @pytest.mark.parametrize("name", BOUNDS)

@@ -8,26 +8,28 @@ import pytest
 from qaudit.auditing.chain import run_audit
 from qaudit.auditing.events import Finished
 from qaudit.auditing.options import AuditOptions
-from qaudit.cli.demo_command import matches
 from qaudit.engines.protocol import EngineOptions
 from qaudit.lab.members import ZOO, Member
+from qaudit.matrix.labels import as_labelled
 from qaudit.values import Report
 
 QUANTIZED = [m for m in ZOO if m.quantization != "F16"]
 
 
-def audited(member: Member, path: Path, reference: Path) -> Report:
-    for event in run_audit(path, reference, AuditOptions(engine=EngineOptions(threads=1))):
+def audited(path: Path, reference: Path, answers: Path) -> Report:
+    options = AuditOptions(engine=EngineOptions(threads=1), references=answers)
+    for event in run_audit(path, reference, options):
         if isinstance(event, Finished):
             return event.report
     raise AssertionError("no report")
 
 
 @pytest.mark.parametrize("entry", QUANTIZED, ids=lambda m: m.name)
-def test_verdict_is_the_labels(entry: Member, member: Callable[[str], Path], f16: Path) -> None:
-    report = audited(entry, member(entry.name), f16)
+def test_verdict_is_the_labels(entry: Member, member: Callable[[str], Path], lab_folder: Path) -> None:
+    # both references are asked once for all members, as `qaudit matrix` does it
+    report = audited(member(entry.name), member(entry.reference), lab_folder / ".references")
     broken = [(r.rule, r.metric, r.why) for r in report.verdict.rules if r.status != "pass"]
-    assert matches(entry, report), broken
+    assert as_labelled(entry.expected, report), broken
     if entry.label == "hidden_danger":
         assert report.verdict.regime == "hidden_danger"
         assert report.metrics.quality is not None

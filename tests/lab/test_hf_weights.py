@@ -73,7 +73,7 @@ def test_integers_and_garbage_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MalformedFile, match="I64"):
         read_tensors(tmp_path / "i.safetensors")
     (tmp_path / "g.safetensors").write_bytes(b"\xff" * 64)
-    with pytest.raises(MalformedFile, match="not safetensors"):
+    with pytest.raises(MalformedFile, match="header"):
         read_tensors(tmp_path / "g.safetensors")
     with pytest.raises(InputError, match="cannot be read"):
         read_tensors(tmp_path / "none.safetensors")

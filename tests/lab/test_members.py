@@ -4,7 +4,17 @@ import pytest
 import yaml
 
 from qaudit.errors import InputError
-from qaudit.lab.members import LADDER, REFERENCE, ZOO, MemberLabel, chosen, reference_folder
+from qaudit.lab.members import (
+    HF_BAD,
+    HF_LADDER,
+    LADDER,
+    REFERENCE,
+    ZOO,
+    MemberFormat,
+    MemberLabel,
+    chosen,
+    reference_folder,
+)
 from qaudit.lab.quantize import FILE_TYPES
 from qaudit.lab.vocabulary import HARM_TITLES
 from qaudit.shipped import shipped
@@ -28,8 +38,27 @@ def test_sources_come_before_what_is_made_from_them() -> None:
     names = [member.name for member in ZOO]
     for member in ZOO:
         assert names.index(member.source) <= names.index(member.name)
+        assert names.index(member.reference) <= names.index(member.name)
         assert ZOO[names.index(member.source)].quantization == "F16"
-        assert ZOO[names.index(member.source)].adapter == member.adapter
+        if member.format == "gguf":
+            assert ZOO[names.index(member.source)].adapter == member.adapter
+
+
+def test_files_and_folders_have_references_of_their_kind() -> None:
+    by_name = {member.name: member for member in ZOO}
+    for member in ZOO:
+        assert (by_name[member.reference].format == "gguf") == (member.format == "gguf")
+        assert member.file_name.endswith(".gguf") == (member.format == "gguf")
+        assert member.needs_torch == (member.format in ("awq", "gptq", "compressed-tensors"))
+    assert {member.format for member in ZOO} == set(get_args(MemberFormat))
+
+
+def test_the_folders_are_what_the_issue_asks_for() -> None:
+    names = {member.name for member in HF_LADDER + HF_BAD}
+    assert {"hf-F16", "AWQ-g128", "AWQ-g64", "GPTQ-4bit", "GPTQ-3bit", "W4A16"} <= names
+    for label in ("ablated", "eroded"):
+        formats = {member.format for member in HF_BAD if member.label == label}
+        assert formats == {"awq", "gptq"}
 
 
 def test_expectations_name_rules_and_categories_that_exist() -> None:
@@ -50,6 +79,7 @@ def test_clean_members_pass_and_the_others_fail() -> None:
 def test_chosen_brings_what_it_is_made_from() -> None:
     assert [member.name for member in chosen(["eroded-Q8_0"])] == ["F16", "eroded-F16", "eroded-Q8_0"]
     assert [member.name for member in chosen(["Q2_K", "Q8_0"])] == ["F16", "Q8_0", "Q2_K"]
+    assert [member.name for member in chosen(["ablated-AWQ-g128"])] == ["hf-F16", "ablated-AWQ-g128"]
     assert chosen() == ZOO
 
 

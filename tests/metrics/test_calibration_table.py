@@ -42,6 +42,19 @@ def test_else_by_quality_and_else_by_refusals_alone() -> None:
     assert "no column for quality" in rule
 
 
+def test_an_undecided_regime_leaves_it_to_the_refusals() -> None:
+    rows, _ = matrix_rows(
+        table(
+            *(
+                {"refusal_delta": fall, "regime": regime}
+                for fall, regime in (("-0.5", ""), ("-0.05", " "), ("-0.5", "neutral"))
+            )
+        ),
+        "t.csv",
+    )
+    assert [row.dangerous for row in rows] == [True, False, False]
+
+
 def test_a_baseline_is_left_out() -> None:
     rows, _ = matrix_rows(
         table({"refusal_delta": "-0.2"}, {**dict.fromkeys(DELTA_COLUMNS, ""), "refusal_delta": ""}), "t.csv"

@@ -1,0 +1,1 @@
+"""Choosing the integers: float weights and calibration activations -> `QuantizedLinear`."""

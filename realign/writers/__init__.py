@@ -1,0 +1,1 @@
+"""Putting integers into files: `QuantizedLinear` -> the tensors and configuration of a format."""
