@@ -13,6 +13,7 @@
     │   ├── OutputProblem       an output cannot be written
     │   ├── HubUnreachable      a hub does not answer, and the cache does not have it
     │   └── EngineFailure       an engine crashed, hung or refused the file
+    │       └── OutOfMemory     what was asked at once does not fit; less at once may
     └── GateFailure             a gate said no: the input is fine, the answer is not  exit 1
         └── VerificationFailed  a signature or a signed file does not verify
 
@@ -114,6 +115,10 @@ class HubUnreachable(EnvironmentProblem):
 
 class EngineFailure(EnvironmentProblem):
     """An engine could not load or run a checkpoint."""
+
+
+class OutOfMemory(EngineFailure):
+    """Several prompts at once do not fit in memory; the person must choose fewer."""
 
 
 class GateFailure(QauditError):

@@ -375,6 +375,7 @@ class Settings:
     batch: int
     gpu_layers: int
     calibration_sha256: str | None = None
+    compute: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

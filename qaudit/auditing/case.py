@@ -73,6 +73,7 @@ class Case:
             batch=self.options.batch,
             gpu_layers=engine.gpu_layers or 0,
             calibration_sha256=self.calibration.sha256,
+            compute=f"{engine.device} {engine.dtype}, kernels {engine.kernels}",
         )
 
 

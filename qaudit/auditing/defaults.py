@@ -12,6 +12,8 @@ WORKER_OVERHEAD_BYTES: dict[EngineName, int] = {"llama.cpp": 8 * GIB, "transform
 CPU_HOURS_PER_THREAD = 48
 # a call may take half an hour, and for each GB of weights five seconds a step (a slow disk; memory gives
 # ten times as much), with as many steps as its longest replies and prompts have tokens
+# 16,384 prompt tokens at two operations a weight, on processors that do 50 billion a second
+STALL_S, SLOW_EVALUATION_S = 600.0, 2 * 16_384 / 50e9
 WALL_FLOOR_S, WALL_S_PER_GB_STEP, PROMPT_STEPS = 1800.0, 5.0, 512
 
 
@@ -50,7 +52,8 @@ def default_limits(
     return Limits(
         memory_bytes=None if on_gpu else room + WORKER_OVERHEAD_BYTES[name],
         cpu_s=CPU_HOURS_PER_THREAD * 3600 * options.engine.threads,
-        stall_s=600.0,
+        # one evaluation of transformers may hold a batch of long prompts, and says nothing until it is done
+        stall_s=STALL_S + (SLOW_EVALUATION_S * checkpoint.parameters if name == "transformers" else 0.0),
         wall_s=WALL_FLOOR_S + WALL_S_PER_GB_STEP * steps * size / 1e9,
         gpu=on_gpu,
     )

@@ -60,12 +60,15 @@ class KeptReference:
         """Keep the answers of an audit whose reference has been asked everything.
 
         Answers whose distributions have been dropped (a finished audit's, resumed) are of no use to
-        others and are not kept.
+        others and are not kept; nor are those of an engine that crashed, which may be this machine's
+        doing today.
 
         Raises:
             OutputProblem: the folder cannot be written.
         """
         if self._path.is_file() or any(journal.known(PAIR, kind) for kind in PAIR_KINDS):
+            return
+        if any(fields.get("finish") == "crashed" for fields in journal.fields(ARM, "replies").values()):
             return
         journal.add(ARM, ENGINE, [Record("info", asdict(answered))])
         make_folder(self._folder)

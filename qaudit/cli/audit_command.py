@@ -20,7 +20,7 @@ def audit_command(
         str,
         typer.Argument(
             help="The quantized checkpoint to audit: a GGUF file, a folder in Hugging Face layout, "
-            "hf://org/repo[@revision][/file], or a served model, https://host/v1#model."
+            "hf://org/repo@revision/file, or a served model, https://host/v1#model."
         ),
     ],
     reference: Annotated[

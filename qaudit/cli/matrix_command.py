@@ -57,6 +57,14 @@ def matrix_command(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Ask everything again; otherwise finished rows are kept.")
     ] = False,
+    api_key_env: Annotated[
+        str,
+        typer.Option(
+            "--api-key-env",
+            help="Environment variable whose key is sent to every served row: read the manifest's addresses "
+            "first. Default: none is sent.",
+        ),
+    ] = "",
     check_labels: Annotated[
         bool,
         typer.Option("--check-labels", help="Exit 0 if every expected verdict came, 1 if one did not."),
@@ -81,7 +89,7 @@ def matrix_command(
     chosen = chosen.with_settings(policy=policy, suites=tuple(suite) if suite else None, limit=limit)
     if check_labels and not any(row.expected for row in chosen.rows):
         raise InputError(f"{manifest}: no row has an expected verdict; --check-labels has nothing to check")
-    options = MatrixOptions(out, jobs, threads, ray, fresh)
+    options = MatrixOptions(out, jobs, threads, ray, fresh, api_key_env)
     finished: MatrixFinished | None = None
     with MatrixProgress(Console(stderr=True)) as progress:
         for event in run_matrix(chosen, options):

@@ -177,6 +177,8 @@ class Transport:
 
 
 def _key_of(variable: str) -> str:
+    if not variable:
+        return ""
     key = os.environ.get(variable, "")
     if not key and variable != ServedOptions.__dataclass_fields__["api_key_env"].default:
         raise InputError(f"the environment variable {one_line(variable, 80)} holds no API key; set it")

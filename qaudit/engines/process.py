@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from qaudit.engines.answers import one_line
 from qaudit.engines.frames import Header, read_frame, write_frame
 from qaudit.engines.protocol import FloatArray, Limits
-from qaudit.errors import EngineFailure
+from qaudit.errors import EngineFailure, OutOfMemory
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -35,6 +35,10 @@ KEPT_ENVIRONMENT = (
     "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR",
     "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
+WORKER_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false", "TORCHINDUCTOR_CACHE_DIR": os.sep,
+}  # fmt: skip
 PIPE_BYTES = 1 << 20
 LAST_WORDS = 4096
 # a worker whose pipe has just closed is about to have an exit status of its own
@@ -111,7 +115,7 @@ class WorkerProcess:
                 self.busy = False
                 if kind == "error":
                     message = one_line(str(frame[0].get("message") or "the worker gave no reason"))
-                    raise EngineFailure(message)
+                    raise OutOfMemory(message) if frame[0].get("crowded") is True else EngineFailure(message)
                 return
             if kind != "alive":
                 yield frame
@@ -280,6 +284,8 @@ def _environment() -> dict[str, str]:
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # a second thread before `confine` would stay outside it, and rule out a network namespace
     environment["OPENBLAS_NUM_THREADS"] = "1"
+    # nothing is asked of a hub, and folders that libraries make on import must seem to be there
+    environment.update(WORKER_ENVIRONMENT)
     root = Path(__file__).resolve().parents[2]
     if (root / "pyproject.toml").is_file():
         # run from a source tree: the worker must be of the same one

@@ -156,7 +156,8 @@ class ServedOptions:
             in the server's queue within it.
         retries: further tries after a failure that may pass; 2 at most after one that took its time.
         backoff_s: the first wait between two tries; it doubles, and is shortened at random.
-        api_key_env: the environment variable that holds the key; nothing else is looked at.
+        api_key_env: the environment variable that holds the key; nothing else is looked at,
+            and no key is sent where it is empty.
         insecure_http: allow http to other machines, where prompts, replies and key can be read and altered.
         ca_bundle: PEM file with the authorities to trust in place of the system's.
         thinking: leave it to the server's template to open a reasoning block.

@@ -20,17 +20,16 @@ from qaudit.engines.answers import one_line
 from qaudit.engines.protocol import EngineOptions
 from qaudit.errors import EngineFailure, MissingExtra
 
-# asked for before the import: transformers reads these once
-os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"})
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# a confined process can write nowhere: folders that libraries make on import must seem to be there
-tempfile.tempdir = tempfile.tempdir or os.sep
-os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.sep)
+try:
+    tempfile.gettempdir()
+except FileNotFoundError:
+    # a confined process can write nowhere, and a library that only looks for such a folder must not fail
+    tempfile.tempdir = os.sep
 try:
     import torch
     import transformers
     from huggingface_hub.errors import StrictDataclassError
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, PretrainedConfig, PreTrainedModel
+    from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING, PretrainedConfig, PreTrainedModel
     from transformers.quantizers.auto import AutoHfQuantizer
 except ImportError as error:
     raise MissingExtra("torch and transformers", "hf") from error
@@ -38,6 +37,13 @@ except ImportError as error:
 # a model class; the library's own types say less than nothing about from_pretrained
 Family = Any
 DECODED_BLOCK_BYTES = 256 << 20
+ADAPTER = "adapter_config.json"
+# code, other weights, another configuration, a kernel from the hub
+NOT_OBEYED = {
+    "auto_map", "transformers_weights", "configuration_files", "attn_implementation", "_attn_implementation",
+    "_attn_implementation_internal", "_attn_implementation_autoset", "experts_implementation",
+    "_experts_implementation", "custom_generate", "use_kernels", "kernel_config",
+}  # fmt: skip
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # what a damaged or hostile configuration makes transformers and torch raise
 LIBRARY_ERRORS = (
@@ -77,7 +83,12 @@ def load_network(path: Path, weights: Path | None, options: EngineOptions) -> Ne
 
 
 def _load(checkpoint: HfCheckpoint, weights: Path | None, options: EngineOptions) -> Network:
-    config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False, local_files_only=True)
+    if (checkpoint.path / ADAPTER).exists():
+        raise EngineFailure(
+            f"{checkpoint.path}: holds {ADAPTER}, which some installations would apply and others not; "
+            "merge the adapter, or take the file away"
+        )
+    config = _config(checkpoint)
     family: Family = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     if family is None:
         raise EngineFailure(
@@ -94,6 +105,7 @@ def _load(checkpoint: HfCheckpoint, weights: Path | None, options: EngineOptions
             checkpoint.path,
             config=config,
             dtype=dtype,
+            attn_implementation=_attention(family),
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
@@ -116,6 +128,30 @@ def _load(checkpoint: HfCheckpoint, weights: Path | None, options: EngineOptions
     return Network(model, f"{checkpoint.quantization} decoded (kernels: {refused})")
 
 
+def _config(checkpoint: HfCheckpoint) -> PretrainedConfig:
+    # from what was parsed and hashed, never read again: keys of the file may name other files
+    if checkpoint.architecture not in CONFIG_MAPPING:
+        raise EngineFailure(
+            f"{checkpoint.path}: transformers {transformers.__version__} does not know the architecture "
+            f"{checkpoint.architecture[:60]!a}; its own code is never run"
+        )
+    config: PretrainedConfig = CONFIG_MAPPING[checkpoint.architecture].from_dict(_obeyed(checkpoint.config))
+    return config
+
+
+def _obeyed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without the keys that send transformers to other files or kernels."""
+    return {
+        name: _obeyed(value) if isinstance(value, Mapping) else value
+        for name, value in fields.items()
+        if name not in NOT_OBEYED
+    }
+
+
+def _attention(family: Family) -> str:
+    return "sdpa" if getattr(family, "_supports_sdpa", False) else "eager"
+
+
 def _with_kernels(
     family: Family,
     config: PretrainedConfig,
@@ -129,6 +165,7 @@ def _with_kernels(
         checkpoint.path,
         config=config,
         dtype=dtype,
+        attn_implementation=_attention(family),
         # placed as they are read, which takes the accelerate library; on the processor they are there already
         device_map={"": options.device} if options.device != "cpu" else None,
         use_safetensors=True,
@@ -155,9 +192,16 @@ def _decoded(
             stop = min(rows, start + step)
             held[start:stop] = torch.from_numpy(checkpoint.rows(module, start, stop))
         name = module if module in expected or module.endswith(".bias") else f"{module}.weight"
-        shape = expected.get(name, held.shape)
-        tensors[name] = held.reshape(shape) if shape.numel() == held.numel() else held
+        tensors[name] = _in_shape(held, expected.get(name))
     return tensors
+
+
+def _in_shape(held: torch.Tensor, expected: torch.Size | None) -> torch.Tensor:
+    """Return a matrix as the vector or stack that the model has; else as it is, for the model to refuse."""
+    if expected is None or expected.numel() != held.numel():
+        return held
+    stacked = len(expected) > 2 and expected[-1] == held.shape[-1]
+    return held.reshape(expected) if len(expected) == 1 or stacked else held
 
 
 def _assembled(
@@ -172,6 +216,7 @@ def _assembled(
         config=_without_quantization(config),
         state_dict=dict(tensors),
         dtype=dtype,
+        attn_implementation=_attention(family),
         output_loading_info=True,
     )
     return _ready(model, loaded, options)

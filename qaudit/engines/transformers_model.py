@@ -18,7 +18,7 @@ from qaudit.engines.answers import one_line
 from qaudit.engines.protocol import EngineOptions, FloatArray
 from qaudit.engines.text_tokens import TextTokens
 from qaudit.engines.transformers_loading import LIBRARY_ERRORS, load_network
-from qaudit.errors import EngineFailure
+from qaudit.errors import EngineFailure, OutOfMemory
 from qaudit.values import EngineInfo
 
 MAX_VOCABULARY = 4_000_000
@@ -88,7 +88,8 @@ class TransformersModel:
             returns logits float32 [R, 1 or N, V] and the cache.
 
         Raises:
-            EngineFailure: torch or the model's code fails, or there is not enough memory.
+            OutOfMemory: several rows at once do not fit.
+            EngineFailure: torch or the model's code fails.
         """
         ids = torch.tensor(tokens, dtype=torch.long, device=self.options.device)
         mask = mask.to(self.options.device)
@@ -104,10 +105,12 @@ class TransformersModel:
                     **{name: value for name, value in given.items() if name in self._takes},
                 )
         except LIBRARY_ERRORS as error:
-            hint = "; lower --parallel" if "memory" in str(error) else ""
-            raise EngineFailure(
-                f"{self._path}: the model fails ({one_line(str(error), 200)}){hint}"
-            ) from error
+            said = one_line(str(error), 200)
+            if "memory" in said and len(tokens) > 1:
+                raise OutOfMemory(
+                    f"{self._path}: {len(tokens)} prompts at once do not fit ({said}); lower --parallel"
+                ) from error
+            raise EngineFailure(f"{self._path}: the model fails ({said})") from error
         logits = out.logits[:, -1:] if last_only else out.logits
         return logits.float(), out.past_key_values
 

@@ -32,7 +32,7 @@ from qaudit.engines.protocol import (
     Rendered,
     crashed,
 )
-from qaudit.errors import EngineFailure, MissingExtra
+from qaudit.errors import EngineFailure, MissingExtra, OutOfMemory
 from qaudit.values import EngineInfo
 
 RENDER_WALL_S = 60.0
@@ -189,6 +189,7 @@ class WorkerEngine:
         """Answer all asks; those that kill the worker twice are `crashed`.
 
         Raises:
+            OutOfMemory: so many at once do not fit.
             EngineFailure: the worker cannot be started again, or dies on whatever it is asked.
         """
         done: dict[int, Answer] = {}
@@ -197,9 +198,13 @@ class WorkerEngine:
             self._ready()
             try:
                 self._generate_batch(asks, waiting, done, progress)
+            except OutOfMemory:
+                # one at a time it would go on, many times slower and without a word
+                raise
             except EngineFailure:
                 unanswered = [i for i in waiting if i not in done]
-                # prompts are admitted in order, so no more than these can have been under way
+                # in llama.cpp's order of admission no more than these can have been under way; transformers
+                # takes the longest first, and there the next round finds the others
                 suspects, waiting = unanswered[: self._options.parallel], unanswered[self._options.parallel :]
                 self._generate_alone(asks, suspects, done, progress)
             else:

@@ -27,7 +27,7 @@ from qaudit.engines.protocol import (
     PassageAsk,
 )
 from qaudit.engines.templates import render_conversations
-from qaudit.errors import EngineFailure, QauditError
+from qaudit.errors import EngineFailure, OutOfMemory, QauditError
 from qaudit.judges.judging import load_judge
 
 SIGN_OF_LIFE_S = 1.0
@@ -62,7 +62,8 @@ class Worker:
                 operations[request["op"]](request)
             except (QauditError, MemoryError) as error:
                 message = " ".join(str(error).split()) or "not enough memory"
-                write_frame(self._answers, {"kind": "error", "message": message})
+                crowded = isinstance(error, OutOfMemory)
+                write_frame(self._answers, {"kind": "error", "message": message, "crowded": crowded})
             else:
                 write_frame(self._answers, {"kind": "done"})
 

@@ -58,6 +58,7 @@ class MatrixOptions:
         threads: for rows that do not choose; None shares the processors among the jobs.
         ray: address of a Ray cluster; None runs here.
         fresh: start from nothing instead of going on.
+        api_key_env: the variable whose key served rows are sent; empty for none.
     """
 
     out: Path
@@ -65,6 +66,7 @@ class MatrixOptions:
     threads: int | None = None
     ray: str | None = None
     fresh: bool = False
+    api_key_env: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,16 @@ def _prepared(manifest: Manifest, options: MatrixOptions, out: Path, run: str) -
     def tasks(threads: int) -> list[RowTask]:
         folder, kept = manifest.folder, out / REFERENCES
         return [
-            task_of(row, folder, out, run, threads=threads, fresh=options.fresh, references=kept)
+            task_of(
+                row,
+                folder,
+                out,
+                run,
+                threads=threads,
+                fresh=options.fresh,
+                references=kept,
+                api_key_env=options.api_key_env,
+            )
             for row in manifest.rows
         ]
 

@@ -66,7 +66,15 @@ class Outcome:
 
 
 def task_of(
-    row: Row, folder: Path, out: Path, run: str, *, threads: int, fresh: bool, references: Path | None
+    row: Row,
+    folder: Path,
+    out: Path,
+    run: str,
+    *,
+    threads: int,
+    fresh: bool,
+    references: Path | None,
+    api_key_env: str = "",
 ) -> RowTask:
     """Return a manifest's row as a task.
 
@@ -78,6 +86,8 @@ def task_of(
         threads: for a row that does not choose.
         fresh: whether to start from nothing.
         references: where answers of references are shared; None where nobody shares them.
+        api_key_env: the variable whose key is sent to served rows; none, if empty, for a manifest may
+            be a stranger's and name any address.
     """
     chosen, plain = row.settings, AuditOptions()
     engine_settings: dict[str, Any] = {
@@ -99,7 +109,11 @@ def task_of(
         limit=chosen.limit,
         max_tokens=chosen.max_tokens or plain.max_tokens,
         engine=engine,
-        served=replace(plain.served, concurrency=chosen.concurrency or plain.served.concurrency),
+        served=replace(
+            plain.served,
+            concurrency=chosen.concurrency or plain.served.concurrency,
+            api_key_env=api_key_env,
+        ),
         chat_template=Path(chosen.chat_template) if chosen.chat_template else None,
         calibration=Path(chosen.calibration) if chosen.calibration else None,
         references=references,

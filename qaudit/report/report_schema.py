@@ -77,6 +77,7 @@ BOUNDS: Mapping[str, Mapping[str, Bound]] = {
         "calibration_sha256": Bound(
             "Digest of the RTSI calibration file that was given.", pattern=HEX_SHA256
         ),
+        "compute": Bound("Where and in what transformers computes, where it is the engine."),
     },
     "FileDigest": {"size": _count("Bytes."), "sha256": Bound(pattern=HEX_SHA256)},
     "CheckpointInfo": {

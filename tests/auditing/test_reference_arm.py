@@ -142,6 +142,12 @@ def test_answers_without_distributions_are_not_kept(tmp_path: Path, journal: Jou
     assert not (tmp_path / "kept").exists()
 
 
+def test_answers_of_an_engine_that_crashed_are_not_kept(tmp_path: Path, journal: Journal) -> None:
+    journal.add("reference", "replies", [Record("a", {"finish": "eos"}), Record("b", {"finish": "crashed"})])
+    KeptReference(tmp_path / "kept", "k").give(journal, ANSWERED)
+    assert not (tmp_path / "kept").exists()
+
+
 def test_a_damaged_file_is_asked_again(tmp_path: Path, journal: Journal) -> None:
     kept = KeptReference(tmp_path / "kept", "k")
     assert kept.take(journal) is None

@@ -12,6 +12,7 @@ from qaudit.engines.protocol import EngineOptions
 def card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(devices, "graphics_devices", lambda: [Path("/dev/nvidia0"), Path("/dev/nvidiactl")])
+    monkeypatch.setattr(devices, "built_for_cuda", lambda engine: True)
 
 
 @pytest.fixture
@@ -64,3 +65,22 @@ def test_with_a_card_both_engines_use_it(config: dict[str, object], dtype: str) 
 def test_what_was_chosen_stays() -> None:
     chosen = EngineOptions(threads=2, gpu_layers=3, device="cpu", dtype="float16")
     assert settle(chosen, {}) == chosen
+
+
+@pytest.mark.usefixtures("card")
+def test_a_library_without_cuda_stays_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "built_for_cuda", lambda engine: engine == "llama.cpp")
+    settled = settle(EngineOptions(threads=2), {"dtype": "bfloat16"})
+    assert (settled.device, settled.dtype, settled.gpu_layers) == ("cpu", "float32", -1)
+
+
+def test_what_a_library_was_built_for_is_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        devices, "_PROBES", {"transformers": "raise SystemExit(0)", "llama.cpp": "import nosuch"}
+    )
+    devices.built_for_cuda.cache_clear()
+    try:
+        assert devices.built_for_cuda("transformers")
+        assert not devices.built_for_cuda("llama.cpp")
+    finally:
+        devices.built_for_cuda.cache_clear()

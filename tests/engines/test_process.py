@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from qaudit.engines import process
-from qaudit.engines.process import KEPT_ENVIRONMENT, WorkerDied, WorkerProcess
+from qaudit.engines.process import KEPT_ENVIRONMENT, WORKER_ENVIRONMENT, WorkerDied, WorkerProcess
 from qaudit.engines.protocol import Limits
 from qaudit.errors import EngineFailure
 
@@ -147,7 +147,7 @@ def test_environment_is_named_and_of_the_same_source_tree(monkeypatch: pytest.Mo
     monkeypatch.setenv("SECRET_KEY", "x")
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "8")
     environment = process._environment()
-    assert set(environment) <= {*KEPT_ENVIRONMENT, "OPENBLAS_NUM_THREADS"}
+    assert set(environment) <= {*KEPT_ENVIRONMENT, *WORKER_ENVIRONMENT, "OPENBLAS_NUM_THREADS"}
     assert environment["OPENBLAS_NUM_THREADS"] == "1"
     assert environment["PYTHONPATH"].split(os.pathsep)[-1] == str(TESTS)
     script = "import qaudit; print(qaudit.__file__)"

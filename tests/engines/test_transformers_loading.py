@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.engines.protocol import EngineOptions
-from qaudit.engines.transformers_loading import load_network
+from qaudit.engines.transformers_loading import _in_shape, load_network
 from qaudit.errors import EngineFailure, InputError
 
 OPTIONS = EngineOptions(threads=1, judge=None, device="cpu", dtype="float32", kernels="auto")
@@ -54,7 +54,7 @@ def test_code_in_the_folder_is_never_run(folder: Path, tmp_path: Path) -> None:
     edit_config(folder, auto_map=evil)
     assert load_network(folder, None, OPTIONS).how == "as stored"
     edit_config(folder, model_type="evil")
-    with pytest.raises(EngineFailure, match="transformers does not load it") as caught:
+    with pytest.raises(EngineFailure, match="its own code is never run") as caught:
         load_network(folder, None, OPTIONS)
     assert "\n" not in str(caught.value)
     assert not marker.exists()
@@ -167,3 +167,40 @@ def test_kernels_that_are_not_there_are_named(packed: Path) -> None:
     options = EngineOptions(1, judge=None, device="cpu", dtype="float32", kernels="always")
     with pytest.raises((EngineFailure, InputError), match=r"no kernels run FP8|does not load"):
         load_network(odd, None, options)
+
+
+def test_no_other_weights_than_those_that_are_hashed_are_run(folder: Path) -> None:
+    # a folder may name other files in its configuration; the audit reads and hashes model.safetensors
+    hashed = load_file(folder / "model.safetensors")
+    save_file({n: t * 0 for n, t in hashed.items()}, folder / "other.safetensors", {"format": "pt"})
+    edit_config(folder, transformers_weights="other.safetensors")
+    loaded = load_network(folder, None, OPTIONS).model.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in hashed.items())
+
+
+def test_no_other_configuration_than_the_parsed_one_is_run(folder: Path) -> None:
+    other = {**json.loads((folder / "config.json").read_text()), "rms_norm_eps": 0.5}
+    (folder / "config.4.0.0.json").write_text(json.dumps(other))
+    edit_config(folder, configuration_files=["config.4.0.0.json"], attn_implementation="kernels-community/x")
+    network = load_network(folder, None, OPTIONS)
+    assert network.model.config.rms_norm_eps != 0.5
+    assert network.model.config._attn_implementation == "sdpa"
+
+
+def test_an_adapter_beside_the_weights_is_refused(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(EngineFailure, match="merge the adapter"):
+        load_network(folder, None, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("held", "expected", "shape"),
+    [((1, 6), (6,), (6,)), ((6, 4), (2, 3, 4), (2, 3, 4)), ((2, 3), (3, 2), (2, 3)), ((2, 3), None, (2, 3))],
+)
+def test_only_vectors_and_stacks_take_another_shape(
+    held: tuple[int, ...], expected: tuple[int, ...] | None, shape: tuple[int, ...]
+) -> None:
+    tensor = torch.arange(float(np.prod(held))).reshape(held)
+    found = _in_shape(tensor, torch.Size(expected) if expected else None)
+    assert tuple(found.shape) == shape
+    assert torch.equal(found.flatten(), tensor.flatten())

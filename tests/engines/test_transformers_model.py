@@ -7,7 +7,7 @@ from hf_folders import edit_config, write_folder
 from qaudit.engines import transformers_model
 from qaudit.engines.protocol import EngineOptions
 from qaudit.engines.transformers_model import TransformersModel
-from qaudit.errors import EngineFailure
+from qaudit.errors import EngineFailure, OutOfMemory
 
 OPTIONS = EngineOptions(threads=1, judge=None, device="cpu", dtype="float32")
 
@@ -80,8 +80,12 @@ def test_too_little_memory_says_what_to_do(model: TransformersModel, monkeypatch
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     monkeypatch.setattr(model, "_model", fails)
-    with pytest.raises(EngineFailure, match="lower --parallel"):
+    with pytest.raises(OutOfMemory, match="lower --parallel"):
+        model.evaluate([[5], [6]], torch.ones((2, 1), dtype=torch.long), None)
+    # one alone: it is the prompt, and no smaller batch would help
+    with pytest.raises(EngineFailure) as caught:
         model.evaluate([[5]], torch.ones((1, 1), dtype=torch.long), None)
+    assert not isinstance(caught.value, OutOfMemory)
 
 
 def test_a_vocabulary_out_of_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

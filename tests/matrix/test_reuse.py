@@ -49,6 +49,8 @@ def test_anything_that_figures_rest_on_makes_it_another(finished: RowTask, tmp_p
         {"chat_template": template},
         {"engine": replace(options.engine, context_per_sequence=512)},
         {"engine": replace(options.engine, parallel=4)},
+        {"engine": replace(options.engine, dtype="bfloat16")},
+        {"engine": replace(options.engine, kernels="never")},
     ):
         assert not reused(finished, **changed), changed
 

@@ -33,7 +33,14 @@ def test_a_row_becomes_an_audits_options(tmp_path: Path) -> None:
         Row("b", "q", "r"), Path("/m"), Path("/out"), RUN, threads=2, fresh=False, references=None
     )
     default = AuditOptions(out=Path("/out/rows/b"))
-    assert plain.options == replace(default, engine=replace(default.engine, threads=2))
+    # a stranger's manifest may name any address: no key goes there unless the person says so
+    assert plain.options == replace(
+        default, engine=replace(default.engine, threads=2), served=replace(default.served, api_key_env="")
+    )
+    keyed = task_of(
+        row, Path("/m"), Path("/out"), RUN, threads=3, fresh=True, references=None, api_key_env="MY_KEY"
+    )
+    assert keyed.options.served.api_key_env == "MY_KEY"
 
 
 @pytest.mark.parametrize(
