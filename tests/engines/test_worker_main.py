@@ -77,7 +77,8 @@ def served() -> Iterator[Served]:
 
 
 def load(path: Path, options: EngineOptions = OPTIONS) -> Header:
-    return {"op": "load", "path": str(path), "options": asdict(options)}
+    request = {"op": "load", "engine": "llama.cpp", "path": str(path), "weights": None}
+    return {**request, "options": asdict(options)}
 
 
 def kinds(frames: list[Frame]) -> list[str]:
