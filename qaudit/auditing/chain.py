@@ -16,7 +16,7 @@ from qaudit import __version__
 from qaudit.auditing.arm import ArmPlan, render_prompts, require_answers, run_arm
 from qaudit.auditing.arm_engine import Seat, open_seat
 from qaudit.auditing.case import Case, prepare
-from qaudit.auditing.comparability import compare_templates
+from qaudit.auditing.comparability import compare_templates, compare_tokenizers
 from qaudit.auditing.events import Arm, Event, Finished, Loaded, Noted, Opened
 from qaudit.auditing.measure import judge_replies, measure
 from qaudit.auditing.options import AuditOptions
@@ -154,7 +154,11 @@ def _conclude(
 ) -> tuple[Report, str]:
     judged = judge_replies(journal, case.suites, case.judge)
     metrics, regime = measure(journal, case.suites, judged, case.calibration)
-    findings = (*compare_templates(case.template, case.candidate), *crash_findings(journal))
+    findings = (
+        *compare_templates(case.template, case.candidate),
+        *compare_tokenizers(case.reference, case.candidate),
+        *crash_findings(journal),
+    )
     verdict = evaluate(case.policy, metrics, findings, regime)
     text, evidence = responses(case.suites, judged)
     report = Report(

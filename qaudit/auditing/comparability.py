@@ -6,6 +6,7 @@ from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.gguf_as_hf import require_same_model
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
+from qaudit.checkpoints.tokenizer_settings import tokenizer_differences
 from qaudit.errors import Incomparable
 from qaudit.values import Finding
 
@@ -98,5 +99,27 @@ def compare_templates(audited: str, candidate: Checkpoint) -> list[Finding]:
             evidence="\n".join(list(difference)[:MAX_DIFF_LINES]),
             remedy="a runtime will use this one, but another was audited: put the reference's in its place",
             references=("https://arxiv.org/abs/2602.04653",),
+        )
+    ]
+
+
+def compare_tokenizers(reference: Checkpoint, candidate: Checkpoint) -> list[Finding]:
+    """Return a finding when a GGUF beside a folder tells runtimes other settings than were audited."""
+    if isinstance(reference, GgufCheckpoint) and isinstance(candidate, HfCheckpoint):
+        lines = tokenizer_differences(reference, candidate)
+    elif isinstance(reference, HfCheckpoint) and isinstance(candidate, GgufCheckpoint):
+        lines = tokenizer_differences(candidate, reference)
+    else:
+        return []  # two of a format are refused where they differ
+    if not lines:
+        return []
+    return [
+        Finding(
+            id="tokenizer-settings-differ",
+            severity="high",
+            title="The GGUF's tokenizer settings are not the folder's, which the audit used",
+            location="tokenizer.ggml",
+            evidence="\n".join(lines),
+            remedy="a runtime obeys the GGUF: convert it again from the folder",
         )
     ]

@@ -5,9 +5,11 @@ import gguf
 import numpy as np
 import pytest
 
-from qaudit.auditing.comparability import compare_templates, require_comparable
+from qaudit.auditing.comparability import compare_templates, compare_tokenizers, require_comparable
+from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.errors import Incomparable
+from qaudit.lab.members import reference_folder
 
 
 def tiny(
@@ -81,3 +83,15 @@ def test_another_template_is_a_finding(
 
 def test_tensors_that_only_one_side_has_do_not_hinder(member: Callable[[str], Path], f16: Path) -> None:
     require_comparable(open_checkpoint(f16), open_checkpoint(member("Q2_K")))
+
+
+def test_a_gguf_whose_settings_are_not_the_folders_is_a_finding(f16: Path) -> None:
+    folder, gguf = open_checkpoint(reference_folder()), open_checkpoint(f16)
+    assert compare_tokenizers(folder, gguf) == []
+    assert compare_tokenizers(gguf, gguf) == []
+    assert isinstance(gguf, GgufCheckpoint)
+    gguf.metadata = {**gguf.metadata, "tokenizer.ggml.eos_token_id": 100}
+    for pair in ((folder, gguf), (gguf, folder)):
+        (found,) = compare_tokenizers(*pair)
+        assert (found.id, found.severity) == ("tokenizer-settings-differ", "high")
+        assert "its eos token is" in found.evidence
