@@ -312,9 +312,9 @@ def test_two_workers_share_a_failed_audit_and_leave_nothing_behind(tmp_path: Pat
 
 def test_a_bug_in_the_audit_is_met_once(tmp_path: Path, f16: Path, q8: Path) -> None:
     (tmp_path / "bug.py").write_text(
-        "import counting, qaudit.auditing.chain as chain\n"
+        "import counting, qaudit.auditing.case as case\n"
         "def load_judge(name):\n    raise ZeroDivisionError('a bug')\n"
-        "chain.load_judge = load_judge\n"
+        "case.load_judge = load_judge\n"
     )
     suite = str(ROOT / "suites" / "lab-reading")
     words = ["--qaudit-checkpoint", str(q8), "--qaudit-reference", str(f16)]
