@@ -101,9 +101,13 @@ def _in_order(inputs: int, group_size: int) -> NDArray[np.intp]:
 
 def _by_output(packed: NDArray[Any]) -> Codes:
     """Return the codes of words [O/8, N] as [O, N]."""
-    lanes = packed.view(np.uint8).reshape(*packed.shape, 4)
+    # a plane for each byte of a word first, so that what follows runs along whole rows
+    planes = np.ascontiguousarray(packed.view(np.uint8).reshape(*packed.shape, 4).transpose(0, 2, 1))
     codes = np.empty((len(packed), PER_WORD, packed.shape[1]), np.uint8)
     for output, nibble in enumerate(_NIBBLE_OF):
-        np.right_shift(lanes[:, :, nibble // 2], 4 * (nibble % 2), out=codes[:, output])
-    codes &= 15
+        byte, high = divmod(nibble, 2)
+        if high:
+            np.right_shift(planes[:, byte], 4, out=codes[:, output])
+        else:
+            np.bitwise_and(planes[:, byte], 15, out=codes[:, output])
     return codes.reshape(-1, packed.shape[1])
