@@ -101,17 +101,7 @@ def _load(checkpoint: HfCheckpoint, weights: Path | None, options: EngineOptions
         tensors = {name: torch.from_numpy(view.tensor(name)).to(dtype) for name in view.names()}
         return Network(_assembled(family, config, tensors, dtype, options), f"decoded from {weights.name}")
     if not checkpoint.quantized:
-        model, loaded = family.from_pretrained(
-            checkpoint.path,
-            config=config,
-            dtype=dtype,
-            attn_implementation=_attention(family),
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-        return Network(_ready(model, loaded, options), "as stored")
+        return Network(_from_folder(family, config, checkpoint, dtype, options, None), "as stored")
     refused = "not asked for"
     if options.kernels == "always" or (options.kernels == "auto" and options.device == "cuda"):
         try:
@@ -161,19 +151,34 @@ def _with_kernels(
 ) -> PreTrainedModel:
     quantizer = AutoHfQuantizer.from_config(config.quantization_config, pre_quantized=True)
     quantizer.validate_environment(device_map={"": options.device})
+    # placed as they are read, which takes the accelerate library; on the processor they are there already
+    device_map: dict[str, str] | None = {"": options.device} if options.device != "cpu" else None
+    return _from_folder(family, config, checkpoint, dtype, options, device_map, move=False)
+
+
+def _from_folder(
+    family: Family,
+    config: PretrainedConfig,
+    checkpoint: HfCheckpoint,
+    dtype: torch.dtype,
+    options: EngineOptions,
+    device_map: dict[str, str] | None,
+    *,
+    move: bool = True,
+) -> PreTrainedModel:
+    """Let transformers read the weights; the one place that says what it may not do with a folder."""
     model, loaded = family.from_pretrained(
         checkpoint.path,
         config=config,
         dtype=dtype,
         attn_implementation=_attention(family),
-        # placed as they are read, which takes the accelerate library; on the processor they are there already
-        device_map={"": options.device} if options.device != "cpu" else None,
+        device_map=device_map,
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
         output_loading_info=True,
     )
-    return _ready(model, loaded, options, move=False)
+    return _ready(model, loaded, options, move=move)
 
 
 def _decoded(
