@@ -1,17 +1,10 @@
 """What can be chosen about an audit besides its two checkpoints."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from qaudit.engines.protocol import EngineOptions, Limits, ServedOptions
-
-
-def available_threads() -> int:
-    """Return the number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+from qaudit.processors import available_threads
 
 
 @dataclass(frozen=True, slots=True)

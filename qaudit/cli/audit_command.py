@@ -95,8 +95,9 @@ def audit_command(
     Writes report.json, report.html, report.sarif, junit.xml and responses.jsonl. Exit code 0 pass,
     1 fail, 2 could not be done, 3 inconclusive.
     """
-    from qaudit.auditing.options import AuditOptions, available_threads
+    from qaudit.auditing.options import AuditOptions
     from qaudit.engines.protocol import EngineOptions, ServedOptions
+    from qaudit.processors import available_threads
 
     as_json = wants_json(as_json, output_format)
     options = AuditOptions(

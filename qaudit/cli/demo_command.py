@@ -35,10 +35,10 @@ def demo_command(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from qaudit.auditing.options import available_threads
     from qaudit.cli.lab_command import build_with_progress
     from qaudit.engines.worker import require_engine
     from qaudit.lab.members import ZOO
+    from qaudit.processors import available_threads
 
     require_engine("llama.cpp")
     console = Console(stderr=True, highlight=False)

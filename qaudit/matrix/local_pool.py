@@ -16,11 +16,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from qaudit.auditing.options import available_threads
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.engines.devices import cuda_present
 from qaudit.errors import QauditError
 from qaudit.matrix.tasks import Outcome, RowTask, unfinished
+from qaudit.processors import available_threads
 
 MAX_RETRIES = 2
 WIDE_BYTES = 4 * 1.6  # a weight; measured: 1.54 times the float32 weights

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from qaudit.auditing.options import available_threads
 from qaudit.auditing.outputs import REPORT
 from qaudit.errors import InputError, OutputProblem
 from qaudit.files import make_folder, write_atomically
@@ -22,6 +21,7 @@ from qaudit.matrix.rows import ATTEMPTS, run_row
 from qaudit.matrix.shared_reference import ReferenceOrder
 from qaudit.matrix.table import RowResult
 from qaudit.matrix.tasks import REFERENCES, ROWS, SHARED, Outcome, RowTask, task_of, unfinished
+from qaudit.processors import available_threads
 from qaudit.report import json_report
 
 TABLE, PAGE, LOCK = "matrix.csv", "matrix.html", "lock"

@@ -1,4 +1,5 @@
-from qaudit.auditing.options import AuditOptions, available_threads
+from qaudit.auditing.options import AuditOptions
+from qaudit.processors import available_threads
 
 
 def test_defaults_are_a_whole_audit() -> None:

@@ -12,9 +12,10 @@ import pytest
 from matrix_work import starts, work
 
 import qaudit
-from qaudit.auditing.options import AuditOptions, available_threads
+from qaudit.auditing.options import AuditOptions
 from qaudit.matrix.local_pool import LocalPool, default_jobs
 from qaudit.matrix.tasks import Outcome, RowTask
+from qaudit.processors import available_threads
 
 
 @pytest.fixture

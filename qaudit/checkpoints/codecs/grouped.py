@@ -1,6 +1,5 @@
 """weight = (code - zero) * scale, with one zero and scale for each group of inputs and each output."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from qaudit.checkpoints.codecs.bit_packing import Codes
 from qaudit.checkpoints.raw_tensors import FloatArray
+from qaudit.processors import available_threads
 
 OUTPUTS_AT_ONCE = 128  # what lies in the processor's cache beside the result
 # below this a thread costs more than it brings; above so many, memory is the limit
@@ -57,7 +57,7 @@ def dequantize(
                 weights *= scale[:, group_of]
 
     starts = range(0, outputs, OUTPUTS_AT_ONCE)
-    threads = min(len(starts), MOST_THREADS, _processors())
+    threads = min(len(starts), MOST_THREADS, available_threads())
     if threads < 2 or rows.size < WEIGHTS_FOR_THREADS:
         for start in starts:
             decode(start)
@@ -67,7 +67,3 @@ def dequantize(
             for _ in pool.map(decode, starts):
                 pass
     return rows
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

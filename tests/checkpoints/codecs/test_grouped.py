@@ -72,7 +72,7 @@ def test_hostile_scales_pass_through_silently(shuffled: bool) -> None:
 
 @pytest.mark.parametrize("processors", [1, 2, 64])
 def test_threads_change_no_bit(processors: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grouped, "_processors", lambda: processors)
+    monkeypatch.setattr(grouped, "available_threads", lambda: processors)
     monkeypatch.setattr(grouped, "WEIGHTS_FOR_THREADS", 1)
     generator = np.random.default_rng(0)
     outputs = 20 * OUTPUTS_AT_ONCE + 5
