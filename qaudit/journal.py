@@ -115,11 +115,16 @@ class Journal:
 
     def add(self, arm: str, kind: str, records: Iterable[Record]) -> None:
         """Store a batch; on return it is on disk."""
+        self.add_together(arm, {kind: records})
+
+    def add_together(self, arm: str, batch: Mapping[str, Iterable[Record]]) -> None:
+        """Store a batch of several kinds, all of it or nothing; on return it is on disk."""
         with self._translated():
             self._database.execute("BEGIN")
             try:
-                for record in records:
-                    self._database.execute(_INSERT, _row(arm, kind, record))
+                for kind, records in batch.items():
+                    for record in records:
+                        self._database.execute(_INSERT, _row(arm, kind, record))
                 self._database.execute("COMMIT")
             except BaseException:
                 # a full disk may have rolled back already

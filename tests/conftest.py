@@ -1,11 +1,16 @@
-"""Checkpoints that many tests share: the lab's own, built once a run with llama.cpp's real tools."""
+"""What many tests share: the lab's checkpoints, built once a run with llama.cpp's real tools, a hub, journals."""
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from loopback_hub import LoopbackHub
+
+if TYPE_CHECKING:
+    from qaudit.journal import Journal
 
 # waiting OpenMP threads that spin starve the other test processes of a two-core machine
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -51,3 +56,40 @@ def f16(member: Callable[[str], Path]) -> Path:
 def q8(member: Callable[[str], Path]) -> Path:
     """An honest quantization of it."""
     return member("Q8_0")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+    """A hub on loopback that the environment names, with a cache of its own."""
+    pytest.importorskip("huggingface_hub")
+    import huggingface_hub.file_download
+
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    # the library reads these when it is loaded
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    huggingface_hub.close_session()
+    with LoopbackHub() as serving:
+        monkeypatch.setenv("HF_ENDPOINT", serving.endpoint)
+        yield serving
+    huggingface_hub.close_session()
+
+
+@pytest.fixture
+def open_journal(tmp_path: Path) -> Iterator[Callable[..., "Journal"]]:
+    """Open journals that are closed when the test ends."""
+    from qaudit.journal import Journal
+
+    journals: list[Journal] = []
+
+    def open_one(name: str = "j", key: str = "k", *, resume: bool = False) -> Journal:
+        journals.append(Journal(tmp_path / name, key, resume=resume))
+        return journals[-1]
+
+    yield open_one
+    for journal in journals:
+        journal.close()

@@ -21,22 +21,8 @@ from qaudit.journal import Journal, Record
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(qaudit.__file__).parent.parent)}
 
 
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[..., Journal]]:
-    """Open journals that are closed when the test ends."""
-    journals: list[Journal] = []
-
-    def open_one(name: str = "j", key: str = "k", *, resume: bool = False) -> Journal:
-        journals.append(Journal(tmp_path / name, key, resume=resume))
-        return journals[-1]
-
-    yield open_one
-    for journal in journals:
-        journal.close()
-
-
-def test_records_come_back(opened: Callable[..., Journal]) -> None:
-    journal = opened()
+def test_records_come_back(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
     flat, square = np.arange(3, dtype=np.float32), np.arange(6, dtype=np.float32).reshape(2, 3)
     journal.add("reference", "replies", [Record("a", {"text": "x\ud800"}, flat), Record("b", {"n": 1})])
     journal.add("reference", "passages", [Record("a", {}, square)])
@@ -85,16 +71,16 @@ def test_any_fields_and_any_array_come_back(
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, 0), (1, 2, 3)])
 def test_arrays_that_would_lose_their_shape_are_refused_and_nothing_is_stored(
-    opened: Callable[..., Journal], shape: tuple[int, ...]
+    open_journal: Callable[..., Journal], shape: tuple[int, ...]
 ) -> None:
-    journal = opened()
+    journal = open_journal()
     with pytest.raises(ValueError, match="floats of shape"):
         journal.add("a", "k", [Record("first", {}), Record("id", {}, np.zeros(shape, np.float32))])
     assert journal.known("a", "k") == set()
 
 
-def test_a_batch_is_all_or_nothing(opened: Callable[..., Journal]) -> None:
-    journal = opened()
+def test_a_batch_is_all_or_nothing(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
 
     def records() -> Iterator[Record]:
         yield Record("a", {})
@@ -107,11 +93,25 @@ def test_a_batch_is_all_or_nothing(opened: Callable[..., Journal]) -> None:
     assert journal.known("reference", "replies") == set()
     journal.add("reference", "replies", [Record("b", {})])
     journal.close()
-    assert opened(resume=True).known("reference", "replies") == {"b"}
+    assert open_journal(resume=True).known("reference", "replies") == {"b"}
 
 
-def test_the_same_record_again_replaces_the_first(opened: Callable[..., Journal]) -> None:
-    journal = opened()
+def test_a_batch_of_several_kinds_is_all_or_nothing(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
+    journal.add_together("x", {"replies": [Record("a", {"n": 1})], "memory": [Record("engine", {"n": 1})]})
+
+    def broken() -> Iterator[Record]:
+        yield Record("engine", {"n": 2})
+        raise KeyError("lost")
+
+    with pytest.raises(KeyError, match="lost"):
+        journal.add_together("x", {"replies": [Record("b", {"n": 2})], "memory": broken()})
+    assert journal.fields("x", "replies") == {"a": {"n": 1}}
+    assert journal.fields("x", "memory") == {"engine": {"n": 1}}
+
+
+def test_the_same_record_again_replaces_the_first(open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal()
     journal.add("a", "k", [Record("id", {"n": 1}, np.ones(2, np.float32))])
     journal.add("a", "k", [Record("id", {"n": 2})])
     assert journal.fields("a", "k") == {"id": {"n": 2}}
@@ -133,11 +133,11 @@ journal.add("reference", "replies", records())
 
 
 def test_kill_9_in_the_middle_of_a_batch_leaves_the_batches_before(
-    tmp_path: Path, opened: Callable[..., Journal]
+    tmp_path: Path, open_journal: Callable[..., Journal]
 ) -> None:
     run = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "j")], env=ENVIRONMENT, check=False)
     assert run.returncode == -signal.SIGKILL
-    assert opened(resume=True).known("reference", "replies") == {"first"}
+    assert open_journal(resume=True).known("reference", "replies") == {"first"}
 
 
 # each batch has a few megabytes, so that a kill from outside often falls into the writing of one
@@ -156,7 +156,7 @@ for batch in range(10_000):
 
 @pytest.mark.parametrize("after", [0.0, 0.004, 0.011])
 def test_a_kill_at_any_moment_leaves_whole_batches_and_all_that_were_confirmed(
-    tmp_path: Path, opened: Callable[..., Journal], after: float
+    tmp_path: Path, open_journal: Callable[..., Journal], after: float
 ) -> None:
     command = [sys.executable, "-c", WRITING, str(tmp_path / "j")]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as writer:
@@ -165,7 +165,7 @@ def test_a_kill_at_any_moment_leaves_whole_batches_and_all_that_were_confirmed(
         time.sleep(after)
         writer.kill()
         confirmed = [0, *(int(line) for line in writer.stdout.read().split("\n") if line)]
-    journal = opened(resume=True)
+    journal = open_journal(resume=True)
     known = journal.known("reference", "replies")
     batches = {int(name.split("/")[0]) for name in known}
     assert known == {f"{batch}/{n}" for batch in batches for n in range(8)}
@@ -176,45 +176,45 @@ def test_a_kill_at_any_moment_leaves_whole_batches_and_all_that_were_confirmed(
     journal.add("reference", "replies", [Record("more", {})])
 
 
-def test_without_resume_it_starts_empty(tmp_path: Path, opened: Callable[..., Journal]) -> None:
+def test_without_resume_it_starts_empty(tmp_path: Path, open_journal: Callable[..., Journal]) -> None:
     for _ in range(2):
-        journal = opened()
+        journal = open_journal()
         assert journal.known("reference", "replies") == set()
         journal.add("reference", "replies", [Record("a", {})])
         journal.close()
     # what a killed process left beside it belongs to the old file and must not come back
     for suffix in ("-wal", "-shm", "-journal"):
         (tmp_path / f"j{suffix}").write_bytes(b"stale")
-    assert opened().known("reference", "replies") == set()
+    assert open_journal().known("reference", "replies") == set()
 
 
-def test_resuming_where_nothing_is_starts_empty(opened: Callable[..., Journal]) -> None:
-    assert opened(resume=True).known("reference", "replies") == set()
+def test_resuming_where_nothing_is_starts_empty(open_journal: Callable[..., Journal]) -> None:
+    assert open_journal(resume=True).known("reference", "replies") == set()
 
 
 def test_a_journal_that_was_killed_before_it_said_what_it_is(
-    tmp_path: Path, opened: Callable[..., Journal]
+    tmp_path: Path, open_journal: Callable[..., Journal]
 ) -> None:
-    opened().close()
+    open_journal().close()
     with sqlite3.connect(tmp_path / "j") as database:
         database.execute("DELETE FROM about")
     database.close()
-    opened(key="other", resume=True).close()
+    open_journal(key="other", resume=True).close()
     with pytest.raises(InputError, match="of another audit"):
-        opened(resume=True)
+        open_journal(resume=True)
 
 
 def test_another_audits_journal_is_refused_and_left_alone(
-    tmp_path: Path, opened: Callable[..., Journal]
+    tmp_path: Path, open_journal: Callable[..., Journal]
 ) -> None:
-    journal = opened()
+    journal = open_journal()
     journal.add("a", "k", [Record("id", {})])
     journal.close()
     before = (tmp_path / "j").read_bytes()
     with pytest.raises(InputError, match=r"is of another audit .*run without --resume"):
-        opened(key="other", resume=True)
+        open_journal(key="other", resume=True)
     assert (tmp_path / "j").read_bytes() == before
-    assert opened(resume=True).known("a", "k") == {"id"}
+    assert open_journal(resume=True).known("a", "k") == {"id"}
 
 
 @pytest.mark.parametrize(
@@ -230,20 +230,20 @@ def test_another_audits_journal_is_refused_and_left_alone(
     ],
 )
 def test_databases_that_are_not_this_journal(
-    tmp_path: Path, opened: Callable[..., Journal], change: str, message: str
+    tmp_path: Path, open_journal: Callable[..., Journal], change: str, message: str
 ) -> None:
-    journal = opened()
+    journal = open_journal()
     journal.add("a", "k", [Record("id", {})])
     journal.close()
     database = sqlite3.connect(tmp_path / "j")
     database.executescript(change)
     database.close()
     with pytest.raises(InputError, match=message):
-        opened(resume=True).known("a", "k")
+        open_journal(resume=True).known("a", "k")
 
 
-def test_files_that_are_no_database(tmp_path: Path, opened: Callable[..., Journal]) -> None:
-    journal = opened("torn")
+def test_files_that_are_no_database(tmp_path: Path, open_journal: Callable[..., Journal]) -> None:
+    journal = open_journal("torn")
     journal.add("a", "k", [Record(str(n), {}, np.ones(500, np.float32)) for n in range(50)])
     journal.close()
     raw = (tmp_path / "torn").read_bytes()
@@ -251,7 +251,7 @@ def test_files_that_are_no_database(tmp_path: Path, opened: Callable[..., Journa
     (tmp_path / "text").write_bytes(b"hello, this is not a database at all, but a text file" * 50)
     for name in ("torn", "text"):
         with pytest.raises(InputError, match=r"is not a qaudit journal; run without --resume") as caught:
-            opened(name, resume=True).fields("a", "k")
+            open_journal(name, resume=True).fields("a", "k")
         assert str(caught.value).isprintable()
     assert (tmp_path / "text").read_bytes().startswith(b"hello")
 
@@ -268,16 +268,16 @@ def test_files_that_are_no_database(tmp_path: Path, opened: Callable[..., Journa
     ],
 )
 def test_records_that_were_tampered_with(
-    tmp_path: Path, opened: Callable[..., Journal], column: str, value: object
+    tmp_path: Path, open_journal: Callable[..., Journal], column: str, value: object
 ) -> None:
-    journal = opened()
+    journal = open_journal()
     journal.add("a", "k", [Record("id", {}, np.ones((2, 2), np.float32))])
     journal.close()
     database = sqlite3.connect(tmp_path / "j")
     database.execute(f"UPDATE records SET {column} = ?", (value,))  # noqa: S608
     database.commit()
     database.close()
-    journal = opened(resume=True)
+    journal = open_journal(resume=True)
     with pytest.raises(InputError, match="the journal is damaged; run without --resume"):
         journal.fields("a", "k") if column == "fields" else journal.floats("a", "k", "id")
 
@@ -285,12 +285,12 @@ def test_records_that_were_tampered_with(
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("name", ["no/j", "file/j", "folder", "/proc/journal", "a\0b", "n" * 300])
 def test_places_that_cannot_be_written(
-    tmp_path: Path, opened: Callable[..., Journal], name: str, resume: bool
+    tmp_path: Path, open_journal: Callable[..., Journal], name: str, resume: bool
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputProblem, match="choose another --out") as caught:
-        opened(name, resume=resume)
+        open_journal(name, resume=resume)
     assert str(caught.value).isprintable()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
@@ -320,7 +320,7 @@ journal.close()
 
 @pytest.mark.parametrize("limit", [40_000, 150_000, 600_000])
 def test_no_space_is_one_line_and_keeps_what_was_confirmed(
-    tmp_path: Path, opened: Callable[..., Journal], limit: int
+    tmp_path: Path, open_journal: Callable[..., Journal], limit: int
 ) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "j"), str(limit)]
     run = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True)
@@ -330,15 +330,15 @@ def test_no_space_is_one_line_and_keeps_what_was_confirmed(
     expected = {"first", *(f"{batch}/{n}" for batch in confirmed for n in range(4))}
     assert known == str(sorted(expected))
     # with space again, it goes on
-    journal = opened(resume=True)
+    journal = open_journal(resume=True)
     assert journal.known("reference", "replies") == expected
     journal.add("reference", "replies", [Record("more", {})])
 
 
 def test_two_audits_into_one_journal_do_not_mix_silently(
-    opened: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+    open_journal: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = opened(), opened(resume=True)
+    first, second = open_journal(), open_journal(resume=True)
     second._database.execute("PRAGMA busy_timeout=50")
 
     def records() -> Iterator[Record]:
@@ -348,58 +348,3 @@ def test_two_audits_into_one_journal_do_not_mix_silently(
 
     first.add("x", "k", records())
     assert second.known("x", "k") == {"a"}
-
-
-def filled(opened: Callable[..., Journal], name: str = "full") -> Journal:
-    journal = opened(name)
-    big = np.arange(60, dtype=np.float32).reshape(20, 3)
-    journal.add("reference", "replies", [Record(f"r{n}", {"n": n}, big[n]) for n in range(20)])
-    journal.add("reference", "passages", [Record("p", {}, big)])
-    journal.add("candidate", "replies", [Record("r0", {"n": "other"})])
-    return journal
-
-
-def test_an_arm_is_lent_and_adopted_whole(opened: Callable[..., Journal], tmp_path: Path) -> None:
-    giver, taker = filled(opened), opened("taker")
-    taker.add("reference", "replies", [Record("of old", {})])
-    taker.add("candidate", "replies", [Record("mine", {})])
-    giver.lend(tmp_path / "lent", "key", "reference")
-    assert taker.adopt(tmp_path / "lent", "key", "reference")
-    for kind in ("replies", "passages"):
-        assert taker.fields("reference", kind) == giver.fields("reference", kind)
-    floats = taker.floats("reference", "passages", "p")
-    assert floats is not None
-    np.testing.assert_array_equal(floats, np.arange(60, dtype=np.float32).reshape(20, 3))
-    assert taker.known("candidate", "replies") == {"mine"}
-    # one file, whatever else lies there
-    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith((".lent", "lent"))) == ["lent"]
-    taker.close()
-    assert opened("taker", resume=True).known("reference", "replies") == giver.known("reference", "replies")
-
-
-def test_nothing_is_adopted_from_what_is_not_it(opened: Callable[..., Journal], tmp_path: Path) -> None:
-    giver, taker = filled(opened), opened("taker")
-    taker.add("reference", "replies", [Record("mine", {})])
-    lent = tmp_path / "lent?x#y %41"  # a name that an address would read otherwise
-    giver.lend(lent, "key", "reference")
-    assert not taker.adopt(lent, "another key", "reference")
-    assert not taker.adopt(tmp_path / "none", "key", "reference")
-    whole = lent.read_bytes()
-    for damaged in (b"", whole[: len(whole) // 2], whole[:4096] + b"\xff" * (len(whole) - 4096), b"x" * 9000):
-        lent.write_bytes(damaged)
-        assert not taker.adopt(lent, "key", "reference")
-        assert taker.known("reference", "replies") == {"mine"}
-    lent.write_bytes(whole)
-    assert taker.adopt(lent, "key", "reference")
-
-
-def test_lending_into_nowhere_is_one_line(opened: Callable[..., Journal], tmp_path: Path) -> None:
-    with pytest.raises(OutputProblem, match="cannot be kept"):
-        filled(opened).lend(tmp_path / "none" / "lent", "key", "reference")
-
-
-def test_an_arm_can_be_forgotten(opened: Callable[..., Journal]) -> None:
-    journal = filled(opened)
-    journal.forget("reference")
-    assert journal.known("reference", "replies") == journal.known("reference", "passages") == set()
-    assert journal.known("candidate", "replies") == {"r0"}

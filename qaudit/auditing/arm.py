@@ -10,6 +10,9 @@ from qaudit.journal import Journal, Record
 from qaudit.probes import first_token, quality, refusal
 from qaudit.values import Suite
 
+# what an engine of this arm knew after the last batch that was stored
+MEMORY, ENGINE = "memory", "engine"
+
 
 @dataclass(frozen=True, slots=True)
 class ArmPlan:
@@ -56,7 +59,14 @@ def rendered_prompts(journal: Journal) -> dict[str, str]:
 
 
 def run_arm(engine: Engine, arm: Arm, journal: Journal, plan: ArmPlan) -> Iterator[Event]:
-    """Ask one checkpoint everything that its engine can do and its journal does not hold yet."""
+    """Ask one checkpoint everything that its engine can do and its journal does not hold yet.
+
+    Raises:
+        InputError: the journal does not hold what an engine must know to go on.
+        EngineFailure: the engine cannot go on.
+    """
+    if memory := journal.fields(arm, MEMORY).get(ENGINE):
+        engine.recall(memory)
     prompts = rendered_prompts(journal)
     asks = refusal.reply_asks(plan.suites, prompts, plan.max_tokens)
     refused_keys = {key for key, _, _ in refusal.items_of(plan.suites, "refuse")}
@@ -90,7 +100,10 @@ def _replies(
         wanted = [asks[i] for i in batch]
         if any(ask.id not in known for ask in wanted):
             answers = engine.generate(wanted)
-            journal.add(arm, stage, [_reply_record(a, keep=a.reply.id in with_floats) for a in answers])
+            records = [_reply_record(a, keep=a.reply.id in with_floats) for a in answers]
+            # with the batch, so that nothing is counted twice that is asked again
+            known_now = [Record(ENGINE, engine.memory)] if engine.memory else []
+            journal.add_together(arm, {stage: records, MEMORY: known_now})
         yield Asked(arm, stage, batch.stop, len(asks))
 
 

@@ -1,6 +1,7 @@
 """Which engine answers for each arm: one library for both, whatever formats they come in."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from qaudit.auditing.defaults import default_limits
@@ -11,6 +12,10 @@ from qaudit.checkpoints.served import ServedModel
 from qaudit.engines.protocol import Engine, EngineName, EngineOptions
 from qaudit.engines.worker import WorkerEngine, require_engine
 from qaudit.errors import Incomparable
+
+SERVED = "endpoint"
+# an extra: only who audits a server needs it
+CLIENT = "qaudit.engines.openai_transport"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +55,39 @@ def seat_both(reference: Checkpoint, candidate: Checkpoint) -> Seats:
         Incomparable: a served reference with a candidate of files.
         MissingExtra: a library that is needed is not installed.
     """
-    seats = _seats(reference, candidate)
-    for seat in (seats.reference, seats.candidate):
-        if seat.engine:
-            require_engine(seat.engine)
-    return seats
+    shown = reference.spec if isinstance(reference, ServedModel) else str(reference.path)
+    require_engines(reference.format, candidate.format, shown)
+    return _seats(reference, candidate)
+
+
+def require_engines(reference: str, candidate: str, shown: str) -> None:
+    """Refuse a pair that cannot be run here, by the formats alone: nothing need have been opened.
+
+    Args:
+        reference: format of the reference.
+        candidate: format of the candidate.
+        shown: what to call the reference.
+
+    Raises:
+        Incomparable: a served reference with a candidate of files.
+        MissingExtra: a library that is needed is not installed.
+    """
+    served = reference == SERVED, candidate == SERVED
+    if served == (True, False):
+        raise Incomparable(
+            f"{shown}: a served reference answers with a template of its own; serve the candidate "
+            "too, or give the reference's files"
+        )
+    if any(served):
+        import_module(CLIENT)  # raises it
+    files = {format_ for format_ in (reference, candidate) if format_ != SERVED}
+    if files:
+        require_engine("llama.cpp" if files == {"gguf"} else "transformers")
 
 
 def _seats(reference: Checkpoint, candidate: Checkpoint) -> Seats:
     if isinstance(candidate, ServedModel):
         return _served(reference, candidate)
-    if isinstance(reference, ServedModel):
-        raise Incomparable(
-            f"{reference.spec}: a served reference answers with a template of its own; serve the candidate "
-            "too, or give the reference's files"
-        )
     formats = reference.format, candidate.format
     if formats == ("gguf", "gguf"):
         return _alike("llama.cpp", reference, candidate)
@@ -120,7 +143,7 @@ def open_seat(
 
 
 def _open_served(checkpoint: Checkpoint, options: AuditOptions) -> Engine:
-    # the client is an extra: only who audits a server needs it
+    # what it imports is an extra
     from qaudit.engines.openai_api import ServedEngine
 
     if not isinstance(checkpoint, ServedModel):

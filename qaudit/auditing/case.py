@@ -1,17 +1,20 @@
 """What is fixed before anything is asked: checkpoints, suites, policy, judge, template, engines."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from qaudit import __version__
-from qaudit.auditing.arm_engine import Seats, seat_both
+from qaudit.auditing.arm_engine import SERVED, Seats, require_engines, seat_both
 from qaudit.auditing.comparability import require_comparable
 from qaudit.auditing.defaults import default_suites
+from qaudit.auditing.events import Arm, Event, Fetching
 from qaudit.auditing.options import AuditOptions
 from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
+from qaudit.checkpoints.hf_repo import read_chat_template
+from qaudit.checkpoints.hub_spec import hub_text, parse_hub_spec
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.checkpoints.served import ServedModel, is_served
 from qaudit.engines.devices import settle
@@ -26,6 +29,7 @@ from qaudit.suites.loading import load_suite
 from qaudit.values import Settings, Suite
 
 MAX_TEMPLATE_BYTES = 1 << 20
+Tell = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +81,46 @@ class Case:
         )
 
 
-def prepare(candidate: str | Path, reference: str | Path, options: AuditOptions) -> Case:
+def prepare(
+    candidate: str | Path, reference: str | Path, options: AuditOptions, tell: Tell | None = None
+) -> Case:
     """Open both checkpoints and everything that the audit rests on.
+
+    Args:
+        candidate: what is audited; `hf://` is fetched, and so for the reference.
+        reference: what it is compared with.
+        options: everything else.
+        tell: called with what a download has brought.
 
     Raises:
         InputError: files, suites or policy are unusable or cannot be compared.
-        EnvironmentProblem: an extra is missing, or the folder cannot be made.
+        EnvironmentProblem: an extra is missing, a hub cannot be reached, or the folder cannot be made.
     """
-    # everything that can be refused cheaply is refused before a model is loaded
+    # everything that can be refused cheaply is refused before anything is fetched or a model is loaded
     policy = load_policy(find_policy(options.policy))
     calibration = load_calibration(options.calibration) if options.calibration else PUBLISHED
     judge = load_judge(options.engine.judge or "rules")
-    opened_reference, opened_candidate = _open(reference), _open(candidate)
+    suites = _load_suites(options.suites, options.limit)
+    template = _read_template(options.chat_template) if options.chat_template else None
+    here = {"reference": _open_here(reference), "candidate": _open_here(candidate)}
+    require_engines(
+        _format(reference, here["reference"]), _format(candidate, here["candidate"]), str(reference)
+    )
+    if options.out and None in here.values():
+        make_folder(options.out)
+    opened_reference = here["reference"] or _fetched(
+        reference, "reference", tell, needs_template=template is None
+    )
+    if template is None:
+        template = _template(opened_reference)
+    suites = suites or _load_suites(default_suites(opened_reference), options.limit)
+    # the candidate's download comes last, for what is wrong with the reference alone is known by now
+    opened_candidate = here["candidate"] or _fetched(candidate, "candidate", tell)
     seats = seat_both(opened_reference, opened_candidate)
     require_comparable(opened_reference, opened_candidate)
     config = opened_reference.config if isinstance(opened_reference, HfCheckpoint) else {}
-    suites = _load_suites(options.suites or default_suites(opened_reference), options.limit)
     if options.out:
         make_folder(options.out)
-    template = _template(opened_reference, options.chat_template)
     return Case(
         opened_reference,
         opened_candidate,
@@ -110,8 +135,36 @@ def prepare(candidate: str | Path, reference: str | Path, options: AuditOptions)
     )
 
 
-def _open(spec: str | Path) -> Checkpoint:
-    return ServedModel(str(spec)) if is_served(str(spec)) else open_checkpoint(spec)
+def _open_here(spec: str | Path) -> Checkpoint | None:
+    """Open what needs no download; None for what does, whose address is checked at least."""
+    if is_served(str(spec)):
+        return ServedModel(str(spec))
+    if text := hub_text(spec):
+        parse_hub_spec(text)
+        return None
+    return open_checkpoint(spec)
+
+
+def _format(spec: str | Path, opened: Checkpoint | None) -> str:
+    if opened:
+        return opened.format
+    # a hub gives a folder, but where a file is named
+    return "gguf" if str(spec).endswith(".gguf") else "safetensors"
+
+
+def _fetched(spec: str | Path, arm: Arm, tell: Tell | None, *, needs_template: bool = False) -> Checkpoint:
+    """Open a checkpoint on a hub; where its template is needed, one without is refused before its weights."""
+    name = hub_text(spec) or str(spec)
+
+    def told(done: int, total: int) -> None:
+        if tell:
+            tell(Fetching(arm, name, done, total))
+
+    def look(folder: Path) -> None:
+        if needs_template and not read_chat_template(folder):
+            raise _templateless(name)
+
+    return open_checkpoint(spec, progress=told, before_weights=look)
 
 
 def _load_suites(names: Sequence[str], limit: int | None) -> tuple[Suite, ...]:
@@ -124,14 +177,20 @@ def _load_suites(names: Sequence[str], limit: int | None) -> tuple[Suite, ...]:
     return tuple(first_items(suite, limit) for suite in suites) if limit is not None else tuple(suites)
 
 
-def _template(reference: Checkpoint, given: Path | None) -> str:
-    if given:
-        return read_bounded(given, MAX_TEMPLATE_BYTES).decode("utf-8", errors="replace")
-    if isinstance(reference, ServedModel):
+def _read_template(given: Path) -> str:
+    return read_bounded(given, MAX_TEMPLATE_BYTES).decode("utf-8", errors="replace")
+
+
+def _template(reference: Checkpoint) -> str:
+    if reference.format == SERVED:
         return ""  # its server applies one that nobody is shown
     if not reference.chat_template:
-        raise InputError(f"{reference.path}: carries no chat template; give one with --chat-template FILE")
+        raise _templateless(str(reference.path))
     return reference.chat_template
+
+
+def _templateless(shown: str) -> InputError:
+    return InputError(f"{shown}: carries no chat template; give one with --chat-template FILE")
 
 
 def _known_as(checkpoint: Checkpoint) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +24,8 @@ from qaudit.auditing.options import AuditOptions
 from qaudit.auditing.outputs import remove_outputs, responses, write_outputs
 from qaudit.auditing.reference_arm import Answered, answered_alike, kept_reference
 from qaudit.auditing.reply_findings import crash_findings
+from qaudit.auditing.telling import telling
+from qaudit.checkpoints.hub_spec import hub_text
 from qaudit.engines.protocol import Engine, EngineOptions
 from qaudit.errors import InputError
 from qaudit.files import make_folder
@@ -42,7 +45,7 @@ def run_audit(candidate: str | Path, reference: str | Path, options: AuditOption
         EnvironmentProblem: an extra is missing, the engine fails, or the outputs cannot be written.
     """
     started = time.monotonic()
-    case = prepare(candidate, reference, options)
+    case = yield from _prepared(candidate, reference, options)
     yield Opened(case.reference.info, case.candidate.info, tuple(s.name for s in case.suites))
     with ExitStack() as stack:
         folder = options.out or Path(stack.enter_context(TemporaryDirectory(prefix="qaudit-")))
@@ -90,6 +93,14 @@ def audit(
         if isinstance(event, Finished):
             return event.report
     raise InputError(f"{checkpoint}: the audit ended without a report; please report this as a bug")
+
+
+def _prepared(
+    candidate: str | Path, reference: str | Path, options: AuditOptions
+) -> Generator[Event, None, Case]:
+    if not (hub_text(candidate) or hub_text(reference)):
+        return prepare(candidate, reference, options)
+    return (yield from telling(partial(prepare, candidate, reference, options)))
 
 
 def _ask_both(case: Case, journal: Journal) -> Generator[Event, None, tuple[EngineInfo, tuple[str, ...]]]:

@@ -12,6 +12,20 @@ Stage = Literal["replies", "after_reasoning", "choices", "passages"]
 
 
 @dataclass(frozen=True, slots=True)
+class Fetching:
+    """`done` of `total` bytes of a checkpoint are here; told before the first comes and after the last.
+
+    `total` grows once where an index must be read before the weights are known. `name` is the reference
+    into a hub, as it was given.
+    """
+
+    arm: Arm
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """Both files are parsed, hashed and comparable."""
 
@@ -54,4 +68,4 @@ class Finished:
     folder: Path | None
 
 
-Event = Opened | Loaded | Asked | Noted | Finished
+Event = Fetching | Opened | Loaded | Asked | Noted | Finished

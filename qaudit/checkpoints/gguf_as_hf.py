@@ -81,6 +81,15 @@ class GgufAsHf:
         """
         return self._find(name).shape
 
+    def stored_type(self, name: str) -> str:
+        """Return the ggml type of what a parameter is read from, the first where there are several.
+
+        Raises:
+            InputError: no such parameter.
+        """
+        sources = self._find(name).sources
+        return self.gguf.types()[sources[0].module] if sources else "F32"
+
     def rows(self, name: str, start: int = 0, stop: int | None = None) -> FloatArray:
         """Decode rows [start, stop) of a parameter.
 

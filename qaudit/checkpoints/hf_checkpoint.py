@@ -78,6 +78,11 @@ class HfCheckpoint:
         return self._scheme.name != "none"
 
     @property
+    def quantization_config(self) -> dict[str, Any] | None:
+        """How its weights are packed, as the folder says it; None for a float checkpoint."""
+        return self._folder.quantization
+
+    @property
     def quantization(self) -> str:
         """The scheme's name, or the type that holds most weights."""
         if self.quantized:

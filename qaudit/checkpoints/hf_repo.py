@@ -70,8 +70,7 @@ def read_hf_folder(path: Path) -> HfFolder:
         quantization = read_object(told_by) if told_by.name != CONFIG else None
     if quantization is not None and not isinstance(quantization, dict):
         raise MalformedFile(told_by, "quantization_config is not an object")
-    tokenizer_file = path / "tokenizer_config.json"
-    tokenizer_config = read_object(tokenizer_file) if tokenizer_file.is_file() else {}
+    tokenizer_config = _tokenizer_config(path)
     return HfFolder(
         path=path,
         config=config,
@@ -82,6 +81,16 @@ def read_hf_folder(path: Path) -> HfFolder:
         weights=tuple(read_safetensors(file) for file in _weight_files(path)),
         carried=tuple(path / name for name in CARRIED if (path / name).is_file()),
     )
+
+
+def read_chat_template(path: Path) -> str | None:
+    """Return the chat template of a folder, whose weights need not be there yet.
+
+    Raises:
+        InputError: a file cannot be read.
+        MalformedFile, LimitExceeded: it lies about itself.
+    """
+    return _chat_template(path, _tokenizer_config(path))
 
 
 def read_object(path: Path, limit: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
@@ -97,6 +106,11 @@ def read_object(path: Path, limit: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedFile(path, "not a JSON object")
     return value
+
+
+def _tokenizer_config(path: Path) -> dict[str, Any]:
+    file = path / "tokenizer_config.json"
+    return read_object(file) if file.is_file() else {}
 
 
 def _chat_template(path: Path, tokenizer_config: dict[str, Any]) -> str | None:

@@ -44,6 +44,7 @@ def fetch(
     place: HubPlace | None = None,
     max_bytes: int | None = None,
     progress: Progress | None = None,
+    before_weights: Callable[[Path], None] | None = None,
 ) -> FetchedRepo:
     """Bring a checkpoint from a hub, or find it in the cache, and check every file of it.
 
@@ -53,6 +54,7 @@ def fetch(
         max_bytes: refuse what is larger altogether; None for no limit but the disk's.
         progress: called with bytes that are there and bytes needed, first before anything is downloaded;
             the second figure grows once where an index must be read to know the weights.
+        before_weights: called with a folder that holds all but the weights yet; what it raises ends this.
 
     Raises:
         InputError: the hub has no such thing, or not for this user, or it is not one that qaudit reads.
@@ -75,6 +77,8 @@ def fetch(
     bringer.bring(small)
     folder = bringer.cache.snapshot(listing.commit).joinpath(*(spec.file or "").split("/"))
     weights = weight_files(listing, pinned, folder)
+    if before_weights:
+        before_weights(folder)
     bringer.bring([*small, *weights])
     bringer.cache.require_no_strangers(str(pinned), folder, f"{spec.file}/" if spec.file else "", listing)
     return FetchedRepo(folder, pinned, (*small, *weights))

@@ -1,5 +1,6 @@
 """One door for every format: a path or a reference into a hub in, a read-only checkpoint out."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from qaudit.checkpoints.checkpoint import Checkpoint
@@ -13,7 +14,11 @@ from qaudit.files import unreadable
 
 
 def open_checkpoint(
-    path: str | Path, *, max_bytes: int | None = None, progress: Progress | None = None
+    path: str | Path,
+    *,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+    before_weights: Callable[[Path], None] | None = None,
 ) -> Checkpoint:
     """Open a checkpoint, reading headers only.
 
@@ -22,6 +27,7 @@ def open_checkpoint(
             fetched first (see `qaudit.checkpoints.hub`) and is named in reports by its commit.
         max_bytes: the most that may be fetched from a hub; None for no limit.
         progress: called with the bytes of it that are there and the bytes needed.
+        before_weights: called with a hub's folder before its weights are fetched; what it raises ends this.
 
     Raises:
         InputError: nothing is there, or the format is not one that qaudit reads.
@@ -31,7 +37,9 @@ def open_checkpoint(
     reference = hub_text(path)
     if reference is None:
         return _open_local(Path(path), None)
-    fetched = fetch(parse_hub_spec(reference), max_bytes=max_bytes, progress=progress)
+    fetched = fetch(
+        parse_hub_spec(reference), max_bytes=max_bytes, progress=progress, before_weights=before_weights
+    )
     return _open_local(fetched.path, str(fetched.spec))
 
 

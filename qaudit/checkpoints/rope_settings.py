@@ -35,6 +35,7 @@ class RopeSettings:
         original_context: positions of pretraining; 0 where the kind does not use it.
         low, high: where the Llama 3 kind begins and ends to scale; 0 for others.
         long_factors, short_factors: of the longrope kind, one for each pair of dimensions.
+        attention_factor: what rotated queries and keys are multiplied by; 1 but for yarn and longrope.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class RopeSettings:
     high: float
     long_factors: tuple[float, ...]
     short_factors: tuple[float, ...]
+    attention_factor: float = 1.0
 
 
 def read_rope(config: Mapping[str, Any], model_type: str, head_size: int) -> RopeSettings:
@@ -91,18 +93,51 @@ def read_rope(config: Mapping[str, Any], model_type: str, head_size: int) -> Rop
                 {**given, **config}, ("original_max_position_embeddings", "max_position_embeddings"), None
             )
         )
+    factor = _number(given, ("factor",), None) if kind in ("linear", "yarn", "llama3") else 1.0
     return RopeSettings(
         kind=kind,
         theta=theta,
         local_theta=local_theta,
-        factor=_number(given, ("factor",), None) if kind in ("linear", "yarn", "llama3") else 1.0,
+        factor=factor,
         dimensions=int(head_size * share),
         original_context=original,
         low=_number(given, ("low_freq_factor",), None) if kind == "llama3" else 0.0,
         high=_number(given, ("high_freq_factor",), None) if kind == "llama3" else 0.0,
         long_factors=long_factors,
         short_factors=short_factors,
+        attention_factor=_attention_factor(config, given, kind, original),
     )
+
+
+def yarn_magnitude(factor: float, scale: float = 1.0) -> float:
+    """Return what YaRN multiplies by where the context is longer by a factor.
+
+    Formula: "YaRN: Efficient Context Window Extension of Large Language Models", section 3.4.
+    """
+    return 1.0 if factor <= 1 else 0.1 * scale * math.log(factor) + 1.0
+
+
+def _attention_factor(
+    config: Mapping[str, Any], given: Mapping[str, Any], kind: object, original: int
+) -> float:
+    if kind not in ("yarn", "longrope"):
+        return 1.0  # transformers heeds it for these alone
+    if given.get("attention_factor") is not None:
+        return _number(given, ("attention_factor",), None)
+    if kind == "yarn":
+        factor = _number(given, ("factor",), None)
+        if not (given.get("mscale") and given.get("mscale_all_dim")):
+            return yarn_magnitude(factor)
+        over, under = (_number(given, (name,), None) for name in ("mscale", "mscale_all_dim"))
+        return yarn_magnitude(factor, over) / yarn_magnitude(factor, under)
+    if given.get("factor") is not None:
+        factor = _number(given, ("factor",), None)
+    else:
+        factor = _number(config, ("max_position_embeddings",), None) / original
+    # an original context of one position has no logarithm to divide by
+    if factor <= 1 or original <= 1:
+        return 1.0
+    return math.sqrt(1 + math.log(factor) / math.log(original))
 
 
 def llama3_factors(rope: RopeSettings) -> FloatArray:

@@ -12,7 +12,7 @@ from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.checkpoints.gguf_numbers import real_number, whole_number
 from qaudit.checkpoints.model_sizes import ModelSizes
 from qaudit.checkpoints.raw_tensors import FloatArray
-from qaudit.checkpoints.rope_settings import RopeSettings, llama3_factors
+from qaudit.checkpoints.rope_settings import RopeSettings, llama3_factors, yarn_magnitude
 from qaudit.errors import Incomparable
 
 MEND = "give the model that it was made from"
@@ -97,6 +97,19 @@ def _require_same_rope(gguf: GgufCheckpoint, rope: RopeSettings) -> None:
         theirs = gguf.rows(name).reshape(-1) if name in held else np.empty(0, np.float32)
         if theirs.shape != ours.shape or not np.allclose(theirs, ours, rtol=FACTORS_RELATIVE, atol=0):
             raise Incomparable(f"{gguf.path}: {name} is not what the reference's config.json gives; {MEND}")
+    _require_same_attention(gguf, rope)
+
+
+def _require_same_attention(gguf: GgufCheckpoint, rope: RopeSettings) -> None:
+    """Check what rotated queries and keys are multiplied by."""
+    # llama.cpp multiplies by YaRN's own magnitude besides
+    own = yarn_magnitude(rope.factor) if rope.kind == "yarn" else 1.0
+    factor = own * real_number(gguf, "rope.scaling.attn_factor", 1.0)
+    if not math.isclose(factor, rope.attention_factor, rel_tol=FACTORS_RELATIVE):
+        raise Incomparable(
+            f"{gguf.path}: rope attention factor {factor:.7g}, the reference has "
+            f"{rope.attention_factor:.7g}; convert the reference again, or give it as a GGUF"
+        )
 
 
 def _scaling(gguf: GgufCheckpoint, held: set[str]) -> tuple[object, float]:

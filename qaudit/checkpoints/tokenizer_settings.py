@@ -10,6 +10,8 @@ from gguf.constants import TokenType
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
 from qaudit.checkpoints.hf_repo import MAX_TOKENIZER_BYTES, read_object
+from qaudit.checkpoints.pre_tokenizers import KEY as PRE
+from qaudit.checkpoints.pre_tokenizers import way_named, way_written
 
 TOKENS, TYPES, MODEL = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.model")
 # types of tokens that a runtime takes whole out of a rendered prompt
@@ -20,8 +22,9 @@ BYTE_LEVEL = "ByteLevel"
 def tokenizer_differences(gguf: GgufCheckpoint, folder: HfCheckpoint) -> list[str]:
     """Return one line for each thing that a runtime of the GGUF would do otherwise.
 
-    Compared are the opening and ending tokens, the tokens that templates are made of, and the kind of
-    tokenizer; the vocabulary itself is compared by `same_vocabulary`.
+    Compared are the opening and ending tokens, the tokens that templates are made of, the kind of
+    tokenizer and, where both are known, how it cuts text; the vocabulary itself is compared by
+    `same_vocabulary`.
 
     Raises:
         InputError: tokenizer.json cannot be read.
@@ -49,7 +52,19 @@ def tokenizer_differences(gguf: GgufCheckpoint, folder: HfCheckpoint) -> list[st
     kind = gguf.text(MODEL)
     if BYTE_LEVEL in (_kinds(spec.get("pre_tokenizer")) | _kinds(spec.get("decoder"))) and kind != "gpt2":
         found.append(f"its tokenizer is of kind {str(kind)[:40]!a}, the folder's is a byte-level BPE (gpt2)")
+    # llama.cpp heeds the name for a byte-level BPE alone
+    if kind == "gpt2":
+        found += _cut_otherwise(gguf, spec.get("pre_tokenizer"))
     return found
+
+
+def _cut_otherwise(gguf: GgufCheckpoint, pre_tokenizer: object) -> list[str]:
+    name = gguf.text(PRE)
+    theirs, ours = way_named(name), way_written(pre_tokenizer)
+    if theirs is None or ours is None or theirs == ours:
+        return []
+    told = "names no pre-tokenizer" if name is None else f"names the pre-tokenizer {name!a}"
+    return [f"it {told}, so that llama.cpp cuts text otherwise than the folder's, which is {ours!a}"]
 
 
 def _special(spec: dict[str, object]) -> list[int]:

@@ -3,9 +3,20 @@
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
-from qaudit.auditing.events import Asked, Event, Finished, Loaded, Noted, Opened
+from qaudit.auditing.events import Asked, Event, Fetching, Finished, Loaded, Noted, Opened
 from qaudit.values import Report
 
 STAGES = {
@@ -16,6 +27,18 @@ STAGES = {
 }
 
 
+class Done(ProgressColumn):
+    """How much of a task is done: bytes of a download, prompts of everything else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes, self._prompts = DownloadColumn(), MofNCompleteColumn()
+
+    def render(self, task: Task) -> Text:
+        """Return it as text."""
+        return (self._bytes if task.fields.get("bytes") else self._prompts).render(task)
+
+
 class AuditProgress:
     """Listens to the events of one audit."""
 
@@ -24,7 +47,7 @@ class AuditProgress:
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            Done(),
             TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -44,7 +67,9 @@ class AuditProgress:
 
     def notice(self, event: Event) -> Report | None:
         """Show an event; return the report when it is there."""
-        if isinstance(event, Opened):
+        if isinstance(event, Fetching):
+            self._fetch(event)
+        elif isinstance(event, Opened):
             self._say(f"candidate {event.candidate.path} ({event.candidate.quantization})")
             self._say(f"reference {event.reference.path} ({event.reference.quantization})")
             self._say(f"suites {', '.join(event.suites)}")
@@ -63,6 +88,15 @@ class AuditProgress:
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(f"{event.arm}: {STAGES[event.stage]}", total=event.total)
         self._bars.update(self._tasks[name], completed=event.done)
+
+    def _fetch(self, event: Fetching) -> None:
+        name = (event.arm, event.name)
+        if name not in self._tasks:
+            if event.done == event.total:  # all of it was here already, so far
+                return
+            self._say(f"{event.arm}: fetching {event.name}")
+            self._tasks[name] = self._bars.add_task(f"{event.arm}: fetching", total=event.total, bytes=True)
+        self._bars.update(self._tasks[name], completed=event.done, total=event.total)
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, style="dim", soft_wrap=True)

@@ -45,11 +45,16 @@ class LlamaModel:
 
     Sequence 0 holds the prefix that all prompts share; 1..parallel are working sequences.
 
+    Args:
+        path: the file.
+        options: how to run it.
+        vocabulary_only: leave the weights out; nothing but text and tokens can be asked for.
+
     Raises:
         EngineFailure: llama.cpp refuses the file or there is not enough memory.
     """
 
-    def __init__(self, path: Path, options: EngineOptions) -> None:
+    def __init__(self, path: Path, options: EngineOptions, *, vocabulary_only: bool = False) -> None:
         _last_error.clear()
         llama_cpp.llama_log_set(_keep_errors, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
@@ -59,6 +64,7 @@ class LlamaModel:
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = options.gpu_layers or 0
         parameters.use_mmap = True
+        parameters.vocab_only = vocabulary_only
         parameters.check_tensors = True
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
         if not self._model:

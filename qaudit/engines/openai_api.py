@@ -6,11 +6,11 @@ Two runs need not agree to the last token: a server batches our prompts with one
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import anyio
 import httpx2
@@ -18,6 +18,7 @@ from anyio.from_thread import start_blocking_portal
 
 from qaudit.checkpoints.served import ServedModel
 from qaudit.engines.openai_dialect import TEMPLATE, Dialect
+from qaudit.engines.openai_notes import Memory, Seen, understood, written
 from qaudit.engines.openai_replies import (
     BadReply,
     ServerReply,
@@ -58,18 +59,6 @@ SHOWN_MODELS = 10
 Value = TypeVar("Value")
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What the report should know of the replies so far."""
-
-    replies: int = 0
-    filtered: int = 0
-    reasoned: int = 0
-    overlong: int = 0
-    without_logprobs: int = 0
-    fingerprints: set[str] = field(default_factory=set)
-
-
 class ServedEngine:
     """An Engine (see `protocol.Engine`) at the other end of a URL; for one thread at a time.
 
@@ -97,7 +86,7 @@ class ServedEngine:
         self._dialect = Dialect(dropped=frozenset({TEMPLATE} if self._options.thinking else ()))
         # what a server has taken once it takes: a later refusal is about the prompt
         self._proven: Dialect | None = None
-        self._seen = _Seen()
+        self._seen = Seen()
         self._failures = 0
         self._closed = False
         self._model_id = self._introduce(model)
@@ -143,20 +132,24 @@ class ServedEngine:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the report should say about this server, one line each; complete after the last reply."""
-        seen = self._seen
-        counted = (
-            (seen.filtered, "were held back by its content filter and count as not answered"),
-            (seen.reasoned, "came with reasoning, which is not part of the reply"),
-            (seen.overlong, "went on after the longest reply asked for"),
-            (seen.without_logprobs if self._dialect.top_logprobs else 0, "came without log-probabilities"),
-        )
-        lines = [
-            *self._dialect.notes,
-            *(f"{number} of {seen.replies} replies {what}" for number, what in counted if number),
-        ]
-        if len(seen.fingerprints) > 1:
-            lines.append("it changed its system_fingerprint between replies: not all came from one set-up")
+        lines = self._seen.notes(self._dialect)
         return tuple(f"{self._url}: {line}" for line in lines)
+
+    @property
+    def memory(self) -> Mapping[str, Any]:
+        """What its notes rest on and which parameters the server takes, as JSON; see `recall`."""
+        return written(Memory(self._seen, self._dialect))
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from the `memory` of an engine that asked the same server before.
+
+        Raises:
+            InputError: it is none.
+        """
+        before = understood(memory)
+        self._seen = before.seen
+        # the rest is asked as the first part was
+        self._dialect = replace(before.dialect, dropped=before.dialect.dropped | self._dialect.dropped)
 
     def render(self, template: str, conversations: Sequence[Conversation]) -> list[Rendered]:
         """Return each last turn as it is: the server applies a template of its own."""
@@ -246,14 +239,7 @@ class ServedEngine:
         return dialect != self._proven and dialect.simpler(said) is not None
 
     def _take(self, reply: ServerReply) -> Answer:
-        seen = self._seen
-        seen.replies += 1
-        seen.filtered += reply.filtered
-        seen.reasoned += reply.reasoned
-        seen.overlong += reply.overlong
-        seen.without_logprobs += not reply.has_logprobs
-        if reply.fingerprint and len(seen.fingerprints) < 2:
-            seen.fingerprints.add(reply.fingerprint)
+        self._seen.take(reply)
         return crashed(reply.reply.id) if reply.filtered else Answer(reply.reply, None)
 
     def _not_answered(self, ask: Ask, refusal: Refused) -> Answer:

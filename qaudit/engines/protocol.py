@@ -5,10 +5,10 @@ has them. An engine never judges: it may stop a reply early only when the judge 
 says that the label is settled.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,6 +203,15 @@ class Engine(Protocol):
     @property
     def notes(self) -> Sequence[str]:
         """What the reader of a report should know of how it answered; complete after the last answer."""
+        ...
+
+    @property
+    def memory(self) -> Mapping[str, Any]:
+        """What an engine that goes on in its place must know, as JSON; nothing where it need know nothing."""
+        ...
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on from the `memory` that an engine had after its last answer that was stored."""
         ...
 
     @property

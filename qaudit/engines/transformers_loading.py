@@ -72,14 +72,66 @@ def load_network(path: Path, weights: Path | None, options: EngineOptions) -> Ne
         EngineFailure: transformers does not know the architecture, or weights are missing.
         InputError: the checkpoint is malformed.
     """
-    quiet: Any = transformers.utils.logging
-    quiet.set_verbosity_error()
-    quiet.disable_progress_bar()
+    _be_quiet()
     checkpoint = HfCheckpoint(path)
     try:
         return _load(checkpoint, weights, options)
     except LIBRARY_ERRORS as error:
         raise EngineFailure(f"{path}: transformers does not load it ({one_line(str(error), 200)})") from error
+
+
+def load_gguf_network(gguf: GgufCheckpoint, config: Mapping[str, Any], options: EngineOptions) -> Network:
+    """Load a GGUF for which there is no folder.
+
+    Args:
+        gguf: whose weights, decoded.
+        config: what a config.json of the model would say.
+        options: device and dtype, all settled.
+
+    Raises:
+        EngineFailure: transformers does not know the architecture, or weights are missing.
+        InputError: the GGUF does not fit the configuration.
+    """
+    _be_quiet()
+    try:
+        known, family = _known(gguf.path, str(config.get("model_type")), config)
+        return _decoded_gguf(gguf, config, known, family, options)
+    except LIBRARY_ERRORS as error:
+        raise EngineFailure(
+            f"{gguf.path}: transformers does not load it ({one_line(str(error), 200)})"
+        ) from error
+
+
+def empty_network(path: Path, architecture: str, fields: Mapping[str, Any]) -> PreTrainedModel:
+    """Return a model without weights (on torch's "meta" device), for a caller that reads them piece by piece.
+
+    Args:
+        path: whose configuration it is, for messages.
+        architecture: its model_type.
+        fields: the keys of its config.json.
+
+    Raises:
+        EngineFailure: transformers does not know the architecture, or cannot build the model.
+    """
+    _be_quiet()
+    try:
+        config, family = _known(path, architecture, fields)
+        with torch.device("meta"):
+            model = family._from_config(
+                _without_quantization(config), attn_implementation=_attention(family), dtype=torch.float32
+            )
+    except LIBRARY_ERRORS as error:
+        raise EngineFailure(
+            f"{path}: transformers does not build it ({one_line(str(error), 200)})"
+        ) from error
+    built: PreTrainedModel = model.eval()
+    return built
+
+
+def _be_quiet() -> None:
+    quiet: Any = transformers.utils.logging
+    quiet.set_verbosity_error()
+    quiet.disable_progress_bar()
 
 
 def _load(checkpoint: HfCheckpoint, weights: Path | None, options: EngineOptions) -> Network:
@@ -88,18 +140,10 @@ def _load(checkpoint: HfCheckpoint, weights: Path | None, options: EngineOptions
             f"{checkpoint.path}: holds {ADAPTER}, which some installations would apply and others not; "
             "merge the adapter, or take the file away"
         )
-    config = _config(checkpoint)
-    family: Family = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-    if family is None:
-        raise EngineFailure(
-            f"{checkpoint.path}: transformers {transformers.__version__} has no causal language model for "
-            f"{checkpoint.architecture!r}; qaudit audits chat models"
-        )
+    config, family = _known(checkpoint.path, checkpoint.architecture, checkpoint.config)
     dtype = DTYPES[options.dtype]
     if weights is not None:
-        view = GgufAsHf(GgufCheckpoint(weights), checkpoint.config)
-        tensors = {name: torch.from_numpy(view.tensor(name)).to(dtype) for name in view.names()}
-        return Network(_assembled(family, config, tensors, dtype, options), f"decoded from {weights.name}")
+        return _decoded_gguf(GgufCheckpoint(weights), checkpoint.config, config, family, options)
     if not checkpoint.quantized:
         return Network(_from_folder(family, config, checkpoint, dtype, options, None), "as stored")
     refused = "not asked for"
@@ -118,15 +162,21 @@ def _load(checkpoint: HfCheckpoint, weights: Path | None, options: EngineOptions
     return Network(model, f"{checkpoint.quantization} decoded (kernels: {refused})")
 
 
-def _config(checkpoint: HfCheckpoint) -> PretrainedConfig:
+def _known(path: Path, architecture: str, fields: Mapping[str, Any]) -> tuple[PretrainedConfig, Family]:
     # from what was parsed and hashed, never read again: keys of the file may name other files
-    if checkpoint.architecture not in CONFIG_MAPPING:
+    if architecture not in CONFIG_MAPPING:
         raise EngineFailure(
-            f"{checkpoint.path}: transformers {transformers.__version__} does not know the architecture "
-            f"{checkpoint.architecture[:60]!a}; its own code is never run"
+            f"{path}: transformers {transformers.__version__} does not know the architecture "
+            f"{architecture[:60]!a}; its own code is never run"
         )
-    config: PretrainedConfig = CONFIG_MAPPING[checkpoint.architecture].from_dict(_obeyed(checkpoint.config))
-    return config
+    config: PretrainedConfig = CONFIG_MAPPING[architecture].from_dict(_obeyed(fields))
+    family: Family = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    if family is None:
+        raise EngineFailure(
+            f"{path}: transformers {transformers.__version__} has no causal language model for "
+            f"{architecture!r}; qaudit audits chat models"
+        )
+    return config, family
 
 
 def _obeyed(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,6 +249,19 @@ def _decoded(
         name = module if module in expected or module.endswith(".bias") else f"{module}.weight"
         tensors[name] = _in_shape(held, expected.get(name))
     return tensors
+
+
+def _decoded_gguf(
+    gguf: GgufCheckpoint,
+    fields: Mapping[str, Any],
+    config: PretrainedConfig,
+    family: Family,
+    options: EngineOptions,
+) -> Network:
+    dtype = DTYPES[options.dtype]
+    view = GgufAsHf(gguf, fields)
+    tensors = {name: torch.from_numpy(view.tensor(name)).to(dtype) for name in view.names()}
+    return Network(_assembled(family, config, tensors, dtype, options), f"decoded from {gguf.path.name}")
 
 
 def _in_shape(held: torch.Tensor, expected: torch.Size | None) -> torch.Tensor:

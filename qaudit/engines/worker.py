@@ -6,9 +6,11 @@ rest is done.
 """
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -76,6 +78,7 @@ class WorkerEngine:
     vocabulary: int
     abilities = EVERY_ABILITY
     notes: tuple[str, ...] = ()
+    memory: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -303,6 +306,9 @@ class WorkerEngine:
             raise EngineFailure(f"the worker left {ask.id} open")
         self._failures = 0
         return score
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Do nothing: a worker has no `memory`, for it answers from a clean state each time."""
 
     def close(self) -> None:
         """End the worker process; may be called again."""

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from qaudit.engines.confinement import confine
 from qaudit.engines.frames import Header, read_frame, write_frame
 from qaudit.engines.local_model import LocalModel, Opener
+from qaudit.engines.prompt_tokens import open_vocabulary
 from qaudit.engines.protocol import (
     Answer,
     Ask,
@@ -52,6 +53,7 @@ class Worker:
         operations: dict[str, Callable[[Header], None]] = {
             "load": self._load,
             "render": self._render,
+            "tokens": self._tokens,
             "generate": self._generate,
             "choose": self._choose,
             "read": self._read,
@@ -93,6 +95,18 @@ class Worker:
         conversations = [Conversation(c["id"], tuple(c["turns"])) for c in request["conversations"]]
         rendered = render_conversations(request["template"], conversations, request["special_tokens"])
         write_frame(self._answers, {"kind": "rendered", "items": [asdict(r) for r in rendered]})
+
+    def _tokens(self, request: Header) -> None:
+        vocabulary = open_vocabulary(Path(request["path"]), request["engine"])
+        conversations = [Conversation(c["id"], tuple(c["turns"])) for c in request["conversations"]]
+        items: list[Header] = []
+        for rendered in render_conversations(request["template"], conversations, request["special_tokens"]):
+            told = (
+                {"error": rendered.error} if rendered.error else {"tokens": vocabulary.prompt(rendered.text)}
+            )
+            items.append(told)
+            self._sign_of_life()
+        write_frame(self._answers, {"kind": "tokens", "items": items, "ends": sorted(vocabulary.ends)})
 
     def _generate(self, request: Header) -> None:
         asks = [Ask(**{**ask, "turns": tuple(ask["turns"])}) for ask in request["asks"]]

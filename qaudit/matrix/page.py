@@ -20,10 +20,10 @@ from qaudit.matrix import marks, plots
 from qaudit.matrix.table import RowResult
 from qaudit.matrix.tasks import ROWS
 from qaudit.report import wording
-from qaudit.report.untrusted import encodable, one_line, presentable
+from qaudit.report.pages import LONGEST_NAME, page_environment
+from qaudit.report.untrusted import encodable, one_line
 from qaudit.values import PairedRate, Report
 
-LONGEST_NAME = 120
 MAX_RULES = 5
 TEMPLATES = Path(__file__).parent / "templates"
 STATUSES = {**wording.STATUS_WORDS, "error": "ERROR"}
@@ -186,30 +186,7 @@ def _map(lines: Sequence[Line]) -> Markup | str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader("qaudit.matrix"), jinja2.PackageLoader("qaudit.report")]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=wording.percent,
-        points=wording.points,
-        interval=wording.interval,
-        number=wording.number,
-        spaced=wording.spaced,
-        short=lambda text: one_line(text, LONGEST_NAME),
-        long=lambda text: one_line(text, 2000),
-    )
+    environment = page_environment("qaudit.matrix", "qaudit.report")
+    environment.filters["long"] = lambda text: one_line(text, 2000)
     environment.globals.update(status_words=STATUSES, status_order=ORDER)
     return environment
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return presentable(value).replace(" %", "\u00a0%")
-    return value

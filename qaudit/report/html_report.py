@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from functools import cache
 
 import jinja2
-from markupsafe import Markup
 
 from qaudit.report import plots, wording
+from qaudit.report.pages import page_environment
 from qaudit.report.reasons import reasons
-from qaudit.report.untrusted import encodable, one_line, presentable
+from qaudit.report.untrusted import encodable, one_line
 from qaudit.values import Metrics, Report, Status
 
 MAX_EXAMPLES = 15
 MAX_FINDINGS = 200
-LONGEST_NAME = 120
 LONGEST_PATH = 500
 _WORST_FIRST: tuple[Status, ...] = ("fail", "inconclusive", "pass")
 FEATURES = (
@@ -147,35 +146,15 @@ def _unmeasured(metrics: Metrics) -> list[str]:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("qaudit.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("qaudit.report")
     environment.filters.update(
-        percent=wording.percent,
-        points=wording.points,
-        interval=wording.interval,
         figure=wording.figure,
-        number=wording.number,
-        spaced=wording.spaced,
         p_value=wording.p_value,
         member_name=wording.member_name,
         split_why=wording.evidence_and_reason,
         bound=wording.bound_on_loss,
-        short=lambda text: one_line(text, LONGEST_NAME),
         path=lambda text: one_line(text, LONGEST_PATH),
     )
     environment.globals["status_words"] = wording.STATUS_WORDS
     environment.globals["regime_words"] = wording.REGIME_WORDS
     return environment
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, str) and not isinstance(value, Markup):
-        # a figure and its sign stay on one line
-        return presentable(value).replace(" %", "\u00a0%")
-    return value

@@ -32,6 +32,10 @@ class RecordingEngine:
         self.abilities = abilities
         self.batches: list[list[str]] = []
         self.asked: list[Ask] = []
+        self.memory: dict[str, int] = {}
+
+    def recall(self, memory: dict[str, int]) -> None:
+        self.memory = dict(memory)
 
     def render(self, template: str, conversations: Sequence[Conversation]) -> list[Rendered]:
         return [
@@ -108,6 +112,34 @@ def test_a_second_run_asks_nothing_and_a_cut_one_the_missing_batches(journal: Jo
     # what a resumed audit says is what the first one said
     assert render_prompts(engine, journal, plan()) == ["core/3 was not asked: too odd"]  # type: ignore[arg-type]
     assert len(engine.batches) == asked
+
+
+class CountingEngine(RecordingEngine):
+    """Remembers how many replies it gave, as an engine does that has notes of a server."""
+
+    def generate(self, asks: Sequence[Ask], progress: object = None) -> list[Answer]:
+        if len(self.batches) == 1:
+            self.memory["replies"] += 100  # under way when it died: never stored
+            raise EngineFailure("gone")
+        self.memory["replies"] = self.memory.get("replies", 0) + len(asks)
+        return super().generate(asks)
+
+
+def test_what_an_engine_remembers_is_kept_with_the_batch(journal: Journal) -> None:
+    replies = ArmPlan(suites()[:2], "T:", 9, 2)
+    list(render_prompts(RecordingEngine(), journal, replies))  # type: ignore[arg-type]
+    first = CountingEngine(frozenset())
+    with pytest.raises(EngineFailure, match="gone"):
+        list(run_arm(first, "reference", journal, replies))  # type: ignore[arg-type]
+    assert first.memory == {"replies": 102}
+    second = CountingEngine(frozenset())
+    list(run_arm(second, "reference", journal, replies))  # type: ignore[arg-type]
+    assert second.batches == [["core/2", "benign/0"]]
+    assert second.memory == {"replies": 4}
+    # another arm's engine is another
+    other = RecordingEngine(frozenset())
+    list(run_arm(other, "candidate", journal, replies))  # type: ignore[arg-type]
+    assert other.memory == {}
 
 
 def test_a_template_that_opens_reasoning_is_asked_behind_it_too(journal: Journal) -> None:

@@ -1,12 +1,13 @@
 """Which engine answers for which pair."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from qaudit.auditing import arm_engine
-from qaudit.auditing.arm_engine import open_seat, seat_both
+from qaudit.auditing.arm_engine import open_seat, require_engines, seat_both
 from qaudit.auditing.options import AuditOptions
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.checkpoints.served import ServedModel
@@ -58,6 +59,31 @@ def test_a_missing_library_is_said_before_any_work(f16: Path, monkeypatch: pytes
     folder = open_checkpoint(reference_folder())
     with pytest.raises(MissingExtra, match=r"qaudit\[hf\]"):
         seat_both(folder, folder)
+
+
+def test_a_missing_client_is_said_before_the_reference_is_asked(
+    f16: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, arm_engine.CLIENT, raising=False)
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    with pytest.raises(MissingExtra, match=r"qaudit\[serve\]"):
+        seat_both(open_checkpoint(f16), SERVED)
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate"),
+    [
+        ("gguf", "gguf"),
+        ("gguf", "safetensors"),
+        ("safetensors", "safetensors"),
+        ("endpoint", "endpoint"),
+        ("gguf", "endpoint"),
+    ],
+)
+def test_formats_alone_tell_what_can_be_run(reference: str, candidate: str) -> None:
+    require_engines(reference, candidate, "it")
+    with pytest.raises(Incomparable, match=r"^it: a served reference"):
+        require_engines("endpoint", "safetensors", "it")
 
 
 def test_limits_that_are_given_count(f16: Path, monkeypatch: pytest.MonkeyPatch) -> None:

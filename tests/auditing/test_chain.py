@@ -4,25 +4,29 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from loopback_hub import LoopbackHub
+from odd_server import Handler, OddServer, odd_server, refuse, say
 
 import qaudit
 from qaudit.auditing import arm_engine
 from qaudit.auditing.chain import JOURNAL, run_audit
 from qaudit.auditing.defaults import LAB_VERSION_KEY
-from qaudit.auditing.events import Asked, Event, Finished, Loaded, Opened
+from qaudit.auditing.events import Asked, Event, Fetching, Finished, Loaded, Opened
 from qaudit.auditing.options import AuditOptions
-from qaudit.engines.protocol import EngineOptions
+from qaudit.engines.protocol import EngineOptions, ServedOptions
 from qaudit.errors import EngineFailure, Incomparable, InputError, OutputProblem, PolicyError, SuiteError
 from qaudit.files import sha256_file
 from qaudit.lab.members import reference_folder
 from qaudit.metrics.calibration_table import calibration_text
 from qaudit.metrics.rtsi import PUBLISHED
+from qaudit.suites.loading import load_suite
 from qaudit.values import Report
 
 SUITES = ("lab-core", "lab-benign", "lab-quality", "lab-reading")
@@ -109,7 +113,7 @@ import sys
 from pathlib import Path
 from qaudit.auditing.chain import run_audit
 from qaudit.auditing.options import AuditOptions
-from qaudit.engines.protocol import EngineOptions
+from qaudit.engines.protocol import EngineOptions, ServedOptions
 options = AuditOptions(suites=("lab-core", "lab-benign", "lab-quality", "lab-reading"), out=Path(sys.argv[3]),
                        limit=24, engine=EngineOptions(threads=1), batch=12, resume=True)
 for event in run_audit(sys.argv[1], sys.argv[2], options):
@@ -295,3 +299,61 @@ def test_the_template_can_come_from_a_file(tmp_path: Path, f16: Path, q8: Path) 
     broken.write_text("{{ raise_exception('never') }}")
     with pytest.raises(InputError, match="renders no prompt: the chat template fails: never"):
         list(run_audit(q8, f16, options(None, chat_template=broken)))
+
+
+def served_notes(odd: OddServer, out: Path, *, stop_after: int | None = None) -> tuple[str, ...]:
+    """Audit one model of a server against another, stopped and resumed on the way; return the notes."""
+    server = ServedOptions(concurrency=2, backoff_s=0.01)
+    chosen = options(out, suites=("lab-core",), limit=40, batch=1, served=server)
+    pair = f"{odd.url}#candidate", f"{odd.url}#reference"
+    if stop_after is not None:
+        events = run_audit(*pair, chosen)
+        asked = (event for event in events if isinstance(event, Asked))
+        for _ in range(stop_after):
+            next(asked)
+        events.close()  # type: ignore[attr-defined]
+        chosen = replace(chosen, resume=True)
+    return finished(list(run_audit(*pair, chosen))).notes
+
+
+def refuse_a_seed(handler: Handler) -> None:
+    if "seed" in handler.server.bodies[-1]:
+        refuse(400, "seed: unknown field")(handler)
+    else:
+        say("I will not", message={"reasoning_content": "hm"})(handler)
+
+
+def test_a_resumed_audit_says_of_a_server_what_an_unbroken_one_says(tmp_path: Path) -> None:
+    with odd_server() as odd:
+        odd.acts = {item.turns[-1]: [refuse_a_seed] for item in load_suite("lab-core").items}
+        unbroken = served_notes(odd, tmp_path / "whole")
+        assert f"{odd.url}: it takes no seed" in unbroken
+        assert f"{odd.url}: 40 of 40 replies came with reasoning, which is not part of the reply" in unbroken
+        # in the middle of the reference's prompts, and of the candidate's
+        for stop_after in (1, 3):
+            assert served_notes(odd, tmp_path / f"{stop_after}", stop_after=stop_after) == unbroken
+
+
+def test_a_download_is_told_while_it_goes_on(hub: LoopbackHub, tmp_path: Path, f16: Path, q8: Path) -> None:
+    hub.push("lab/zoo", {"f16.gguf": f16.read_bytes(), "q8.gguf": q8.read_bytes()})
+    pair = "hf://lab/zoo/q8.gguf", "hf://lab/zoo/f16.gguf"
+    broken = run_audit(*pair, options(tmp_path))
+    first = next(broken)
+    assert first == Fetching("reference", pair[1], 0, f16.stat().st_size)
+    broken.close()  # type: ignore[attr-defined]
+    # nothing goes on behind the back of who does not listen any more
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("qaudit-")]
+    fetched: list[Fetching] = []
+    for event in run_audit(*pair, options(tmp_path)):
+        if isinstance(event, Opened):
+            break
+        assert isinstance(event, Fetching)
+        fetched.append(event)
+    assert fetched[-1] == Fetching("candidate", pair[0], q8.stat().st_size, q8.stat().st_size)
+    assert event.reference.path.startswith("hf://lab/zoo@")
+
+
+def test_a_download_that_fails_is_what_the_audit_raises(hub: LoopbackHub, tmp_path: Path, f16: Path) -> None:
+    hub.push("lab/zoo", {"f16.gguf": f16.read_bytes()})
+    with pytest.raises(InputError, match="holds no such file"):
+        list(run_audit("hf://lab/zoo/other.gguf", "hf://lab/zoo/f16.gguf", options(tmp_path)))

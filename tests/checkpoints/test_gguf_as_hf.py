@@ -93,6 +93,36 @@ def test_the_bound_tells_a_wrong_layout(variant: str, name: str, tmp_path: Path)
     assert np.abs(theirs - hf_logits(model, TOKENS)).max() > 20 * BOUND.get(variant, EXACT_BOUND)
 
 
+@pytest.mark.parametrize("attention", [None, 1.0, 1.5])
+def test_what_yarn_multiplies_by_is_what_llamacpp_multiplies_by(
+    attention: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = 1 + 0.1 * np.log(4)  # llama.cpp's, in any case
+    rope = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32}
+    given = {} if attention is None else {"attention_factor": attention}
+    monkeypatch.setitem(VARIANTS, "llama-yarn", ("llama", "llama", {"rope_parameters": rope | given}))
+    model = tiny_model("llama-yarn")
+    folder = HfCheckpoint(save(model, tmp_path / "folder"))
+
+    def written(name: str, factor: float | None) -> GgufCheckpoint:
+        def change(keys: dict[str, Any], _: by_converter.Arrays) -> None:
+            scaling = {"type": "yarn", "factor": 4.0, "original_context_length": 32}
+            keys.update({f"llama.rope.scaling.{key}": value for key, value in scaling.items()})
+            if factor is not None:
+                keys["llama.rope.scaling.attn_factor"] = factor
+
+        return GgufCheckpoint(write_gguf(tmp_path / name, model, "llama-yarn", change=change))
+
+    expected = hf_logits(model, TOKENS)
+    honest = written("honest.gguf", None if attention is None else attention / own)
+    require_same_model(honest, folder)
+    np.testing.assert_allclose(llama_logits(honest.path, TOKENS), expected, rtol=0, atol=EXACT_BOUND)
+    other = written("other.gguf", 0.8)
+    assert np.abs(llama_logits(other.path, TOKENS) - expected).max() > 20 * EXACT_BOUND
+    with pytest.raises(Incomparable, match="rope attention factor"):
+        require_same_model(other, folder)
+
+
 @pytest.mark.parametrize("variant", ["llama", "gemma2", "phi3", "qwen3moe"])
 def test_float16_files(variant: str, pair: Any) -> None:
     gguf, reference, model = pair(variant, half=True)

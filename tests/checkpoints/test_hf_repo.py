@@ -15,6 +15,7 @@ from qaudit.checkpoints.hf_repo import (
     MAX_CONFIG_BYTES,
     MAX_SHARDS,
     MAX_TEMPLATE_BYTES,
+    read_chat_template,
     read_hf_folder,
     read_object,
 )
@@ -202,6 +203,17 @@ def test_the_chat_template_in_either_place(folder: Path) -> None:
     assert read_hf_folder(folder).chat_template == "{{ b }}\ufffd"
     (folder / "tokenizer_config.json").unlink()
     assert read_hf_folder(folder).chat_template == "{{ b }}\ufffd"
+
+
+def test_the_chat_template_is_read_without_weights(tmp_path: Path) -> None:
+    assert read_chat_template(tmp_path) is None
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ a }}"}))
+    assert read_chat_template(tmp_path) == "{{ a }}"
+    (tmp_path / "chat_template.jinja").write_text("{{ b }}")
+    assert read_chat_template(tmp_path) == "{{ b }}"
+    (tmp_path / "tokenizer_config.json").write_text("[]")
+    with pytest.raises(MalformedFile, match="not a JSON object"):
+        read_chat_template(tmp_path)
 
 
 @pytest.mark.parametrize(

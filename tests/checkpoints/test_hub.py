@@ -3,42 +3,17 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from checkpoints.by_hand import safetensors_bytes, stored
+from checkpoints.hub_models import BIG, CHUNK, READ, REFERENCE, SMALL, below, get
 from loopback_hub import LoopbackHub, row
 
 import qaudit
-from qaudit.checkpoints.hub import FetchedRepo, fetch, parse_hub_spec
-from qaudit.errors import HubUnreachable, InputError, LimitExceeded, MalformedFile, OutputProblem
-
-REFERENCE = Path(qaudit.__file__).parent / "lab" / "reference"
-CHUNK = 10 << 20
-BIG = os.urandom(1 << 20) * 25
-SMALL: dict[str, bytes] = {
-    "config.json": b'{"model_type": "llama"}',
-    "tokenizer.json": b"{}",
-    "chat_template.jinja": b"{{ messages }}",
-    "model.safetensors": safetensors_bytes({"model.proj.weight": stored(np.eye(3, 4, dtype=np.float32))}),
-    "modeling.py": b"raise SystemExit",
-    "pytorch_model.bin": b"a pickle",
-    "README.md": b"read me",
-}
-READ = {"config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"}
-
-
-def get(text: str = "hf://o/r", **options: Any) -> FetchedRepo:
-    return fetch(parse_hub_spec(text), **options)
-
-
-def below(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+from qaudit.errors import InputError, LimitExceeded, MalformedFile, OutputProblem
 
 
 def test_a_gguf_of_the_lab_opens_and_is_named_by_its_commit(hub: LoopbackHub, q8: Path) -> None:
@@ -81,6 +56,23 @@ def test_only_what_is_read_is_downloaded(hub: LoopbackHub) -> None:
     assert str(fetched.spec) == f"hf://o/r@{commit}"
     assert not any(a.path.endswith((".py", ".bin", ".md")) for a in hub.asked)
     assert all(file.size == len(SMALL[file.path]) for file in fetched.files)
+
+
+def test_weights_wait_for_what_is_looked_at_first(hub: LoopbackHub) -> None:
+    hub.push("o/r", SMALL)
+    seen: list[set[str]] = []
+
+    def refuse(folder: Path) -> None:
+        seen.append(below(folder))
+        raise InputError("not this one")
+
+    with pytest.raises(InputError, match="not this one"):
+        qaudit.open_checkpoint("hf://o/r", before_weights=refuse)
+    assert seen == [READ - {"model.safetensors"}]
+    assert hub.bytes_of("model.safetensors") == 0
+    looked: list[Path] = []
+    checkpoint = qaudit.open_checkpoint("hf://o/r", before_weights=looked.append)
+    assert looked == [checkpoint.path]
 
 
 def test_a_folder_in_a_repository(hub: LoopbackHub) -> None:
@@ -214,115 +206,6 @@ def test_a_template_that_somebody_put_beside_the_model_is_noticed(hub: LoopbackH
     hub.push("o/r", {name: data for name, data in SMALL.items() if name != "chat_template.jinja"})
     (get().path / "chat_template.jinja").write_text("planted")
     with pytest.raises(MalformedFile, match=r"the hub lists no 'chat_template\.jinja' for this commit"):
-        get()
-
-
-def test_a_download_that_was_stopped_is_gone_on_with(hub: LoopbackHub) -> None:
-    hub.push("o/r", {"q.gguf": BIG})
-    told: list[tuple[int, int]] = []
-
-    def stop(done: int, total: int) -> None:
-        told.append((done, total))
-        if done >= CHUNK:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        get("hf://o/r/q.gguf", progress=stop)
-    before = hub.bytes_sent
-    fetched = get("hf://o/r/q.gguf", progress=lambda *now: told.append(now))
-    assert fetched.path.read_bytes() == BIG
-    assert hub.bytes_sent - before == len(BIG) - CHUNK
-    assert told == [
-        (0, len(BIG)),
-        (CHUNK, len(BIG)),
-        (CHUNK, len(BIG)),
-        (2 * CHUNK, len(BIG)),
-        (len(BIG), len(BIG)),
-    ]
-
-
-def test_a_process_that_is_killed_leaves_what_the_next_goes_on_with(hub: LoopbackHub, tmp_path: Path) -> None:
-    hub.push("o/r", {"q.gguf": BIG})
-    program = (
-        "import os, qaudit\n"
-        "from qaudit.checkpoints.hub import fetch, parse_hub_spec\n"
-        "fetch(parse_hub_spec('hf://o/r/q.gguf'), progress=lambda done, _: done and os.kill(os.getpid(), 9))"
-    )
-    died = subprocess.run([sys.executable, "-c", program], timeout=60, cwd=Path(qaudit.__file__).parents[1])
-    assert died.returncode == -9
-    before = hub.bytes_sent
-    assert get("hf://o/r/q.gguf").path.read_bytes() == BIG
-    assert hub.bytes_sent - before == len(BIG) - CHUNK
-    assert [path for path in below(tmp_path / "hf") if "incomplete" in path] == []
-
-
-def test_a_part_that_was_tampered_with_is_not_used(hub: LoopbackHub, tmp_path: Path) -> None:
-    hub.push("o/r", {"q.gguf": BIG})
-    blobs = tmp_path / "hf" / "models--o--r" / "blobs"
-    blobs.mkdir(parents=True)
-    partial = blobs / f"{row('q.gguf', BIG)['lfs']['sha256']}.qaudit.incomplete"
-    partial.write_bytes(b"evil" * 1000)
-    with pytest.raises(MalformedFile, match=r"what .* sent has the SHA-256"):
-        get("hf://o/r/q.gguf")
-    assert not partial.exists()
-    assert get("hf://o/r/q.gguf").path.read_bytes() == BIG
-
-
-def test_several_at_once_download_once(hub: LoopbackHub) -> None:
-    hub.push("o/r", {"q.gguf": BIG})
-    found: list[Path] = []
-    threads = [threading.Thread(target=lambda: found.append(get("hf://o/r/q.gguf").path)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 4
-    assert found[0].read_bytes() == BIG
-    assert hub.bytes_of("q.gguf") == len(BIG)
-
-
-def go_offline(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-
-
-def go_away(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub.stop()
-
-
-def go_down(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub.down = True
-
-
-@pytest.mark.parametrize("leave", [go_offline, go_away, go_down])
-def test_without_a_hub_a_commit_in_the_cache_opens_and_is_still_checked(
-    hub: LoopbackHub,
-    monkeypatch: pytest.MonkeyPatch,
-    leave: Callable[[LoopbackHub, pytest.MonkeyPatch], None],
-) -> None:
-    commit = hub.push("o/r", SMALL)
-    before = get()
-    leave(hub, monkeypatch)
-    monkeypatch.setattr(time, "sleep", lambda _: None)  # between the library's tries
-    assert get(f"hf://o/r@{commit}") == before
-    with pytest.raises(HubUnreachable, match=f"a commit that was fetched before is hf://o/r@{commit}$"):
-        get()
-    with pytest.raises(HubUnreachable) as caught:
-        get(f"hf://o/r@{'d' * 40}")
-    assert "fetched before" not in str(caught.value)
-    (before.path / "config.json").write_bytes(b"{'model_type': 'evil!'}")
-    with pytest.raises(MalformedFile, match="the copy in the cache has the git id"):
-        get(f"hf://o/r@{commit}")
-    with pytest.raises(HubUnreachable, match=r"config\.json"):
-        get(f"hf://o/r@{commit}")
-
-
-def test_a_hub_that_lists_a_commit_otherwise_than_before(hub: LoopbackHub) -> None:
-    commit = hub.push("o/r", SMALL)
-    get()
-    hub.commits["o/r", commit] = {**SMALL, "chat_template.jinja": b"evil"}
-    with pytest.raises(MalformedFile, match=r"now lists 'chat_template\.jinja' otherwise than before"):
         get()
 
 

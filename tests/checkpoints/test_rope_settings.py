@@ -74,6 +74,43 @@ def test_llama_3_factors_are_those_of_transformers(original: int) -> None:
     assert ((factors > 1) & (factors < 32)).any()
 
 
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        {"rope_type": "yarn", "factor": 4.0},
+        {"rope_type": "yarn", "factor": 0.5},
+        {"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.25},
+        {"rope_type": "yarn", "factor": 40.0, "mscale": 1.0, "mscale_all_dim": 0.707},
+        {"rope_type": "yarn", "factor": 40.0, "mscale": 1.0},
+        {"rope_type": "longrope"},
+        {"rope_type": "longrope", "factor": 2.0},
+        {"rope_type": "longrope", "attention_factor": 1.1},
+        {"rope_type": "linear", "factor": 4.0, "attention_factor": 1.1},
+    ],
+    ids=str,
+)
+def test_attention_factors_are_those_of_transformers(scaling: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    kind = scaling["rope_type"]
+    parameters: dict[str, Any] = {**scaling, "rope_theta": 10000.0}
+    if kind == "longrope":
+        parameters |= {"long_factor": [2.0] * 32, "short_factor": [1.0] * 32}
+    if kind != "linear":
+        parameters["original_max_position_embeddings"] = 4096
+    config = transformers.LlamaConfig(
+        hidden_size=256, num_attention_heads=4, max_position_embeddings=131072, rope_parameters=parameters
+    )
+    _, expected = transformers.modeling_rope_utils.ROPE_INIT_FUNCTIONS[kind](config, torch.device("cpu"))
+    assert read_rope(config.to_dict(), "llama", 64).attention_factor == pytest.approx(expected, rel=1e-12)
+
+
+def test_an_attention_factor_that_is_none() -> None:
+    scaling = {"type": "yarn", "factor": 4.0, "attention_factor": "1.0"}
+    with pytest.raises(MalformedFile, match=r"attention_factor is '1\.0', not a positive number"):
+        read_rope({"rope_scaling": scaling, "max_position_embeddings": 64}, "llama", 64)
+
+
 def test_factors_need_a_band() -> None:
     rope = read_rope({"rope_scaling": {**LLAMA3, "low_freq_factor": 4.0}}, "llama", 64)
     with pytest.raises(MalformedFile, match="low_freq_factor is not below"):

@@ -1,3 +1,4 @@
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ CONFIG: dict[str, Any] = {
 STATED = {"attention.layer_norm_rms_epsilon": 1e-5, "feed_forward_length": 96}
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}  # fmt: skip
 LONG = {"rope_type": "longrope", "long_factor": [1.0 + i for i in range(8)], "short_factor": [1.0] * 8, "original_max_position_embeddings": 64}  # fmt: skip
+# as the converter computes it: 128 positions, of which 64 were trained on
+LONG_ATTENTION = math.sqrt(1 + math.log(2) / math.log(64))
 
 
 def check(
@@ -77,6 +80,12 @@ def test_what_is_not_stated_has_llama_cpps_default(tmp_path: Path) -> None:
             "rope factor 2, the reference has 4",
         ),
         ({}, {"rope_scaling": LLAMA3}, "rope scaling 'default', the reference has 'llama3'"),
+        ({"rope.scaling.attn_factor": 1.5}, {}, "rope attention factor 1.5, the reference has 1"),
+        (
+            {"rope.scaling.factor": 2.0, "rope.scaling.attn_factor": 0.5},
+            {"rope_scaling": {"type": "linear", "factor": 2.0}},
+            "rope attention factor 0.5, the reference has 1",
+        ),
     ],
 )
 def test_other_numbers(tmp_path: Path, stated: dict[str, Any], config: dict[str, Any], message: str) -> None:
@@ -110,12 +119,32 @@ def test_yarn(tmp_path: Path) -> None:
     check(tmp_path, stated, config)
     with pytest.raises(Incomparable, match="original context 32, the reference has 64"):
         check(tmp_path, {**stated, "rope.scaling.original_context_length": 32}, config)
+    check(tmp_path, {**stated, "rope.scaling.attn_factor": 1.0}, config)
+    with pytest.raises(Incomparable, match=r"rope attention factor 0\.5693147, the reference has 1\.138629"):
+        check(tmp_path, {**stated, "rope.scaling.attn_factor": 0.5}, config)
+
+
+def test_yarn_with_an_attention_factor_of_its_own(tmp_path: Path) -> None:
+    scaling = {
+        "type": "yarn",
+        "factor": 4.0,
+        "original_max_position_embeddings": 64,
+        "attention_factor": 1.0,
+    }
+    stated: dict[str, Any] = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0}
+    undone = 1 / (1 + 0.1 * math.log(4))  # llama.cpp multiplies by this one's inverse in any case
+    check(tmp_path, {**stated, "rope.scaling.attn_factor": undone}, {"rope_scaling": scaling})
+    with pytest.raises(Incomparable, match=r"rope attention factor 1\.138629, the reference has 1; convert"):
+        check(tmp_path, stated, {"rope_scaling": scaling})
 
 
 def test_long_phi_3(tmp_path: Path) -> None:
     config = {"model_type": "phi3", "rope_scaling": LONG}
     tensors = {"rope_factors_long": LONG["long_factor"], "rope_factors_short": LONG["short_factor"]}
-    check(tmp_path, {}, config, tensors, "phi3")
+    check(tmp_path, {"rope.scaling.attn_factor": LONG_ATTENTION}, config, tensors, "phi3")
+    for other in ({}, {"rope.scaling.attn_factor": 1.09}):
+        with pytest.raises(Incomparable, match=r"rope attention factor 1.*, the reference has 1\.080123"):
+            check(tmp_path, other, config, tensors, "phi3")
     with pytest.raises(Incomparable, match="rope_factors_short is not what"):
         check(tmp_path, {}, config, {**tensors, "rope_factors_short": LONG["long_factor"]}, "phi3")
     with pytest.raises(Incomparable, match="rope_factors_short is not what"):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from odd_server import OddServer, odd_server
 
 from qaudit.engines.protocol import EngineOptions, Limits
 from qaudit.engines.worker import WorkerEngine
@@ -25,3 +26,9 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., WorkerEngin
     yield started
     for engine in opened:
         engine.close()
+
+
+@pytest.fixture
+def odd() -> Iterator[OddServer]:
+    with odd_server() as server:
+        yield server

@@ -3,11 +3,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from llama_server import LlamaServer, ServedFile
+from engines.served_asks import asks, engine_on, finishes
 from odd_server import (
     Act,
     Handler,
@@ -23,36 +22,13 @@ from odd_server import (
     stall,
 )
 
-from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.checkpoints.served import ServedModel
 from qaudit.engines import openai_api
 from qaudit.engines.openai_api import ServedEngine
-from qaudit.engines.openai_dialect import PENALTIES
-from qaudit.engines.protocol import Answer, Ask, Conversation, Engine, EngineOptions, ServedOptions
-from qaudit.engines.templates import render_conversations
+from qaudit.engines.protocol import Ask, Conversation, Engine
 from qaudit.errors import EngineFailure, InputError
-from qaudit.suites.loading import load_suite
 
 KEY = "sk-0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture
-def odd() -> Iterator[OddServer]:
-    with odd_server() as server:
-        yield server
-
-
-def engine_on(odd: OddServer, **options: object) -> ServedEngine:
-    chosen = ServedOptions(**{"backoff_s": 0.01, "timeout_s": 5.0, "retries": 3, **options})  # type: ignore[arg-type]
-    return ServedEngine(ServedModel(odd.url), chosen)
-
-
-def asks(*questions: str, max_tokens: int = 16) -> list[Ask]:
-    return [Ask(f"id of {q}", "", q, max_tokens, (q,)) for q in questions]
-
-
-def finishes(answers: list[Answer]) -> list[str]:
-    return [answer.reply.finish for answer in answers]
 
 
 def test_it_is_an_engine_that_says_what_it_cannot_do(odd: OddServer) -> None:
@@ -143,87 +119,6 @@ def test_numbers_that_are_none(odd: OddServer) -> None:
     ]
     reply = engine_on(odd).generate(asks("q"))[0].reply
     assert (reply.text, reply.top, reply.finish) == ("x", (), "eos")
-
-
-def picky(handler: Handler) -> None:
-    """Refuse one parameter after another, as four different servers would."""
-    body = handler.server.bodies[-1]
-    if body.get("top_logprobs", 0) > 5:
-        refuse(400, "Requested sample logprobs of 20, which is greater than max allowed: 5")(handler)
-    elif "max_tokens" in body:
-        refuse(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")(handler)
-    elif "chat_template_kwargs" in body:
-        refuse(422, "Extra inputs are not permitted: chat_template_kwargs")(handler)
-    elif "seed" in body:
-        refuse(400, "seed: unknown field")(handler)
-    else:
-        say("fine")(handler)
-
-
-def test_what_a_server_does_not_take_is_learnt_once(odd: OddServer) -> None:
-    odd.acts = {f"q{i}": [picky] for i in range(10)}
-    engine = engine_on(odd, concurrency=1)
-    answers = engine.generate(asks(*odd.acts))
-    assert [a.reply.text for a in answers] == ["fine"] * 10
-    assert len(odd.bodies) == 14
-    assert set(odd.bodies[-1]) == {
-        "model",
-        "messages",
-        "temperature",
-        "top_p",
-        "max_completion_tokens",
-        "logprobs",
-        "top_logprobs",
-        "stream",
-        *PENALTIES,
-    }
-    assert odd.bodies[-1]["top_logprobs"] == 5
-    assert [note.removeprefix(f"{odd.url}: ") for note in engine.notes] == [
-        "it gives the 5 likeliest tokens of a position, not 20",
-        "it takes no seed",
-        "10 of 10 replies came without log-probabilities",
-    ]
-
-
-def test_what_was_taken_once_is_not_given_up_for_one_prompt(odd: OddServer) -> None:
-    odd.acts["b"] = [refuse(400, "unsupported prompt: it names a seed and repeat_penalty")]
-    engine = engine_on(odd, concurrency=1)
-    assert finishes(engine.generate(asks("a", "b", "c"))) == ["eos", "crashed", "eos"]
-    assert odd.bodies[0].keys() == odd.bodies[-1].keys()
-
-
-def test_prompts_under_way_learn_from_one_another(odd: OddServer) -> None:
-    def refuse_logprobs(handler: Handler) -> None:
-        time.sleep(0.05)
-        with_them = "logprobs" in json.dumps(handler.server.bodies)
-        body = next(b for b in reversed(handler.server.bodies))
-        act = refuse(400, "logprobs are off") if with_them and "logprobs" in body else say("x")
-        act(handler)
-
-    odd.acts = {f"q{i}": [refuse_logprobs] for i in range(8)}
-    engine = engine_on(odd, concurrency=8)
-    assert finishes(engine.generate(asks(*odd.acts))) == ["eos"] * 8
-    assert "takes no request for log-probabilities" in engine.notes[0]
-
-
-def test_notes_of_replies(odd: OddServer) -> None:
-    odd.acts["a"] = [say("", finish="content_filter")]
-    odd.acts["b"] = [say("b", message={"reasoning_content": "hm"}, system_fingerprint="one")]
-    odd.acts["c"] = [
-        raw(
-            json.dumps(
-                {**completion("c"), "usage": {"completion_tokens": 999}, "system_fingerprint": "two"}
-            ).encode()
-        )
-    ]
-    engine = engine_on(odd)
-    assert engine.notes == ()
-    assert finishes(engine.generate(asks("a", "b", "c"))) == ["crashed", "eos", "eos"]
-    said = "\n".join(engine.notes)
-    assert "1 of 3 replies were held back by its content filter" in said
-    assert "1 of 3 replies came with reasoning" in said
-    assert "1 of 3 replies went on after the longest reply asked for" in said
-    assert "changed its system_fingerprint" in said
 
 
 @pytest.mark.parametrize(
@@ -375,90 +270,3 @@ def test_an_interrupt_ends_it_at_once(odd: OddServer) -> None:
         process.wait(10)
         assert time.monotonic() - start < 5
         assert "KeyboardInterrupt" in process.stderr.read()
-
-
-@pytest.fixture(scope="module")
-def llama_server(q8: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
-    # two models of one file: with log-probabilities, and without
-    models = [ServedFile("open", q8), ServedFile("shut", q8, logprobs=False)]
-    server = LlamaServer(models, tmp_path_factory.mktemp("llama_server"))
-    try:
-        server.wait()
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def lab_asks(q8: Path) -> list[Ask]:
-    checkpoint = open_checkpoint(q8)
-    items = [item for name in ("lab-core", "lab-benign") for item in load_suite(name).items[::9]]
-    items += [item for item in load_suite("lab-core").items if len(item.turns) > 1][:4]
-    conversations = [Conversation(f"{i}", item.turns) for i, item in enumerate(items)]
-    rendered = render_conversations(str(checkpoint.chat_template), conversations, checkpoint.special_tokens)
-    return [Ask(r.id, r.text, c.turns[-1], 48, c.turns) for r, c in zip(rendered, conversations, strict=True)]
-
-
-@pytest.fixture(scope="module")
-def local(q8: Path, lab_asks: list[Ask]) -> list[Answer]:
-    from qaudit.engines.llama_generation import GreedyRun
-    from qaudit.engines.llamacpp import LlamaModel
-
-    model = LlamaModel(q8, EngineOptions(threads=1, gpu_layers=0))
-    done: dict[int, Answer] = {}
-    GreedyRun(model, lab_asks, None, done.__setitem__, lambda: None).run()
-    model.close()
-    return [done[i] for i in range(len(lab_asks))]
-
-
-def served(server: LlamaServer, alias: str) -> ServedEngine:
-    return ServedEngine(ServedModel(f"{server.url}#{alias}"), ServedOptions(concurrency=4))
-
-
-def test_a_served_member_answers_as_it_does_here(
-    llama_server: LlamaServer, lab_asks: list[Ask], local: list[Answer]
-) -> None:
-    engine = served(llama_server, "open")
-    answers = engine.generate(lab_asks)
-    assert engine.notes == ()
-    assert len(answers) >= 20
-    for here, there in zip((a.reply for a in local), (a.reply for a in answers), strict=True):
-        assert (there.id, there.text, there.tokens, there.finish) == (
-            here.id,
-            here.text,
-            here.tokens,
-            here.finish,
-        )
-        assert [t.text for t in there.top[:5]] == [t.text for t in here.top[:5]]
-        wanted = {t.text: t.logprob for t in here.top}
-        shared = [(t.logprob, wanted[t.text]) for t in there.top if t.text in wanted]
-        assert len(shared) >= 18
-        # one batches prompts and the other does not: sums are taken in another order
-        assert all(got == pytest.approx(want, abs=2e-3) for got, want in shared)
-
-
-def test_a_server_without_log_probabilities_is_asked_without(
-    llama_server: LlamaServer, lab_asks: list[Ask], local: list[Answer]
-) -> None:
-    engine = served(llama_server, "shut")
-    answers = engine.generate(lab_asks[:6])
-    assert [a.reply.text for a in answers] == [a.reply.text for a in local[:6]]
-    assert all(a.reply.top == () for a in answers)
-    assert "takes no request for log-probabilities" in engine.notes[0]
-
-
-def test_a_server_of_two_models_wants_one_named(llama_server: LlamaServer) -> None:
-    with pytest.raises(InputError, match=r"several models or none \(open, shut\)"):
-        ServedEngine(ServedModel(llama_server.url))
-
-
-def test_a_prompt_that_its_context_does_not_hold(llama_server: LlamaServer) -> None:
-    engine = served(llama_server, "open")
-    assert finishes(engine.generate(asks("word " * 600, "hello"))) == ["too_long", "eos"]
-
-
-def test_a_longest_reply_is_kept_to(llama_server: LlamaServer, lab_asks: list[Ask]) -> None:
-    first: Callable[[Ask], Ask] = lambda ask: Ask(ask.id, ask.text, ask.question, 1, ask.turns)  # noqa: E731
-    replies = [a.reply for a in served(llama_server, "open").generate([first(ask) for ask in lab_asks[:5]])]
-    assert [(r.tokens, r.finish) for r in replies] == [(1, "length")] * 5
-    assert all(r.top[0].text == r.text for r in replies)

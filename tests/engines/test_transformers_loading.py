@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.engines.protocol import EngineOptions
-from qaudit.engines.transformers_loading import _in_shape, load_network
+from qaudit.engines.transformers_loading import _in_shape, empty_network, load_network
 from qaudit.errors import EngineFailure, InputError
 
 OPTIONS = EngineOptions(threads=1, judge=None, device="cpu", dtype="float32", kernels="auto")
@@ -45,6 +45,22 @@ def test_the_type_is_the_one_chosen(whole: Path) -> None:
         load_network(whole, None, EngineOptions(1, device="cpu", dtype="bfloat16")).model.dtype
         == torch.bfloat16
     )
+
+
+def test_a_model_without_weights_has_the_shapes_of_the_whole(whole: Path) -> None:
+    config = json.loads((whole / "config.json").read_text())
+    empty = empty_network(whole, "llama", {**config, "auto_map": {"AutoConfig": "evil.Config"}})
+    loaded = load_network(whole, None, OPTIONS).model
+    assert {n: p.shape for n, p in empty.named_parameters()} == {
+        n: p.shape for n, p in loaded.named_parameters()
+    }
+    assert {p.device.type for p in empty.parameters()} == {"meta"}
+    assert empty.config._attn_implementation == loaded.config._attn_implementation
+    assert not empty.training
+    with pytest.raises(EngineFailure, match="its own code is never run"):
+        empty_network(whole, "evil", config)
+    with pytest.raises(EngineFailure, match="does not build it"):
+        empty_network(whole, "llama", {**config, "num_attention_heads": 0})
 
 
 def test_code_in_the_folder_is_never_run(folder: Path, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def decode_rows(packed: bytes, kind: GGMLQuantizationType, columns: int) -> Floa
 @functools.cache
 def native_decoder(kind: GGMLQuantizationType) -> Callable[..., None] | None:
     """Return ggml's own decoder of a type, or None where it is not installed or has none."""
-    library = _ggml_base()
+    library = ggml_base()
     if library is None:
         return None
     function = getattr(library, f"dequantize_row_{_c_name(kind)}", None)
@@ -93,7 +93,8 @@ def _c_name(kind: GGMLQuantizationType) -> str:
 
 
 @functools.cache
-def _ggml_base() -> ctypes.CDLL | None:
+def ggml_base() -> ctypes.CDLL | None:
+    """Return the library that llama-cpp-python brings, or None where it is not installed."""
     # found without importing llama_cpp, which would load all of llama.cpp
     spec = importlib.util.find_spec("llama_cpp")
     if spec is None or not spec.submodule_search_locations:

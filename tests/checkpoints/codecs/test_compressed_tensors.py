@@ -1,8 +1,5 @@
 """Matrices that compressed-tensors compresses itself, decoded to what it decompresses them to itself."""
 
-import signal
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,86 +7,15 @@ import numpy as np
 import pytest
 from checkpoints.any_modules import FUZZED, any_parts, decode_if_it_may
 from checkpoints.by_hand import Stored, module_of, stored
+from checkpoints.codecs.compressing import GROUP, Compressed, compressed, ints
 from hypothesis import given
 
 from qaudit.checkpoints.raw_tensors import BITS
 from qaudit.errors import InputError, MalformedFile
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("compressed_tensors")
 
-from compressed_tensors.compressors import BaseCompressor  # noqa: E402
-from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme  # noqa: E402
-from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam  # noqa: E402
-
-from qaudit.checkpoints.codecs.compressed_tensors import CompressedTensors, Groups  # noqa: E402
-
-NAMES = {
-    torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.int32: "I32",
-    torch.int8: "I8", torch.uint8: "U8", torch.float8_e4m3fn: "F8_E4M3", torch.float8_e8m0fnu: "F8_E8M0",
-}  # fmt: skip
-
-
-@dataclass
-class Compressed:
-    """A matrix as the library stores it, and what it reads back from that."""
-
-    config: dict[str, Any]
-    parts: dict[str, Stored]
-    weight: np.ndarray
-    theirs: np.ndarray
-
-
-def compressed(
-    layout: str, weights: dict[str, Any], outputs: int, inputs: int, dtype: torch.dtype = torch.bfloat16
-) -> Compressed:
-    generator = torch.Generator().manual_seed(outputs * inputs)
-    weight = (torch.randn(outputs, inputs, generator=generator) * 0.1 + 0.03).to(dtype)
-    args = QuantizationArgs(**weights)
-    scheme = QuantizationScheme(targets=["Linear"], weights=args)
-    state: dict[str, torch.Tensor] = {"weight": weight}
-    blocks = in_blocks(weight, args)
-    low, high = blocks.amin(dim=(-1, -3)), blocks.amax(dim=(-1, -3))
-    if args.strategy in ("tensor", "channel"):
-        low, high = low.reshape(-1, 1), high.reshape(-1, 1)
-    if args.strategy == "tensor":
-        low, high = low.reshape(1), high.reshape(1)
-    if args.strategy == "tensor_group":
-        state["weight_global_scale"] = generate_gparam(weight.amin(), weight.amax())
-    state["weight_scale"], state["weight_zero_point"] = calculate_qparams(
-        low, high, args, global_scale=state.get("weight_global_scale")
-    )
-    compressor = BaseCompressor.get_value_from_registry(layout)
-    parts = compressor.compress(state, scheme)
-    theirs = compressor.decompress(parts, scheme)["weight"]
-    config = {
-        "quant_method": "compressed-tensors",
-        "format": layout,
-        "quantization_status": "compressed",
-        "ignore": ["lm_head"],
-        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
-    }
-    entries = {name: of_torch(tensor) for name, tensor in parts.items()}
-    return Compressed(config, entries, weight.float().numpy(), theirs.float().numpy())
-
-
-def in_blocks(weight: torch.Tensor, args: QuantizationArgs) -> torch.Tensor:
-    """Blocks that share a scale, as [blocks of outputs, outputs, blocks of inputs, inputs]."""
-    outputs, inputs = weight.shape
-    tall, wide = {
-        "tensor": (outputs, inputs),
-        "channel": (1, inputs),
-        "group": (1, args.group_size),
-        "tensor_group": (1, args.group_size),
-        "block": tuple(args.block_structure or ()),
-    }[str(getattr(args.strategy, "value", args.strategy))]  # fmt: skip
-    padded = torch.nn.functional.pad(weight, (0, -inputs % wide, 0, -outputs % tall))
-    return padded.reshape(padded.shape[0] // tall, tall, padded.shape[1] // wide, wide)
-
-
-def of_torch(tensor: torch.Tensor) -> Stored:
-    flat = tensor.detach().flatten().clone(memory_format=torch.contiguous_format)
-    return NAMES[tensor.dtype], tuple(tensor.shape), flat.view(torch.uint8).numpy().tobytes()
+from qaudit.checkpoints.codecs.compressed_tensors import Groups  # noqa: E402
 
 
 def decoded(matrix: Compressed, path: Path, slices: bool = True) -> np.ndarray:
@@ -107,11 +33,7 @@ def decoded(matrix: Compressed, path: Path, slices: bool = True) -> np.ndarray:
     return whole
 
 
-def ints(bits: int, **more: Any) -> dict[str, Any]:
-    return {"num_bits": bits, "type": "int", "symmetric": True, **more}
-
-
-GROUP, CHANNEL = {"strategy": "group", "group_size": 32}, {"strategy": "channel"}
+CHANNEL = {"strategy": "channel"}
 
 
 @pytest.mark.parametrize("symmetric", [True, False], ids=["sym", "asym"])
@@ -284,128 +206,6 @@ def test_parts_that_are_too_small(tmp_path: Path, changes: dict[str, Stored]) ->
     codec = Groups(matrix.config).codec_for(module)
     with pytest.raises(MalformedFile):
         codec.rows(module, 0, codec.shape(module)[0])
-
-
-def groups_of(*targets: list[str], **more: Any) -> Groups:
-    weights = ints(4, **GROUP)
-    return Groups(
-        {
-            "format": "pack-quantized",
-            "config_groups": {
-                f"g{i}": {"targets": names, "weights": weights} for i, names in enumerate(targets)
-            },
-            **more,
-        }
-    )
-
-
-@pytest.fixture
-def codec_in(tmp_path: Path) -> Callable[[Groups, str], CompressedTensors]:
-    matrix = compressed("pack-quantized", ints(4, **GROUP), 8, 64)
-
-    def codec(groups: Groups, module: str) -> CompressedTensors:
-        return groups.codec_for(module_of(tmp_path / "x", matrix.parts, module))
-
-    return codec
-
-
-def test_which_group_has_a_module(codec_in: Callable[[Groups, str], CompressedTensors]) -> None:
-    groups = groups_of(["re:.*q_proj$", "model.layers.0.k_proj"], ["re:model.layers.1.*"])
-    first, second = groups._schemes
-    assert codec_in(groups, "model.layers.1.q_proj").scheme is first
-    assert codec_in(groups, "model.layers.0.k_proj").scheme is first
-    assert codec_in(groups, "model.layers.1.v_proj").scheme is second
-    with pytest.raises(MalformedFile, match=r"model\.layers\.0\.v_proj: is compressed, but no group"):
-        codec_in(groups, "model.layers.0.v_proj")
-    assert codec_in(groups_of(["Embedding"], ["Linear"]), "any.module").format == "pack-quantized"
-    # the only group has every module, whatever its targets are called
-    assert codec_in(groups_of(["LlamaAttention"]), "any.module").format == "pack-quantized"
-
-
-def test_bits_of_all_groups() -> None:
-    assert groups_of(["Linear"]).bits == "4-bit"
-    both = {"a": {"targets": ["x"], "weights": ints(8)}, "b": {"targets": ["y"], "weights": ints(4)}}
-    assert Groups({"format": "pack-quantized", "config_groups": both}).bits == "4/8-bit"
-
-
-def test_a_format_that_the_library_does_not_know(
-    codec_in: Callable[[Groups, str], CompressedTensors],
-) -> None:
-    with pytest.raises(MalformedFile, match="the format 'marlin-24' is not known to compressed-tensors here"):
-        codec_in(groups_of(["Linear"], format="marlin-24"), "model.proj")
-
-
-def test_a_group_without_weights(codec_in: Callable[[Groups, str], CompressedTensors]) -> None:
-    groups = Groups({"format": "pack-quantized", "config_groups": {"g": {"targets": ["Linear"]}}})
-    with pytest.raises(MalformedFile, match="no group of the quantization_config has it"):
-        codec_in(groups, "model.proj")
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        "re:(",
-        "re:[",
-        "re:(a+)+$",
-        "re:(.*)*x",
-        "re:.*.*.*.*x",
-        "re:(?P<n>a)(?P<n>b)",
-        "re:(a|a){40}x",
-        pytest.param("re:a{4294967296}"),
-        pytest.param("re:" + "(" * 5000 + ")" * 5000, id="nested"),
-    ],
-)
-def test_patterns_that_are_broken_or_take_for_ever(
-    codec_in: Callable[[Groups, str], CompressedTensors], pattern: str
-) -> None:
-    with pytest.raises(MalformedFile, match="pattern"):
-        codec_in(groups_of([pattern], ["Linear"]), "a" * 200)
-
-
-def give_up(number: int, frame: object) -> None:
-    raise TimeoutError
-
-
-@pytest.mark.parametrize("pattern", ["a?" * 40 + "x", "(a|aa)" * 40 + "x"], ids=["optional", "alternatives"])
-def test_patterns_without_stars_that_take_for_ever(
-    codec_in: Callable[[Groups, str], CompressedTensors], pattern: str
-) -> None:
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
-    try:
-        with pytest.raises(MalformedFile, match="pattern"):
-            codec_in(groups_of(["re:" + pattern], ["Linear"]), "a" * 200)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def test_what_a_pattern_may_do_depends_on_the_names_length(
-    codec_in: Callable[[Groups, str], CompressedTensors],
-) -> None:
-    groups = groups_of([r"re:.*a.*(q|k|v)_proj.*$"], ["Linear"])
-    codec_in(groups, "model.a.q_proj")
-    with pytest.raises(MalformedFile, match="pattern that could take for ever"):
-        codec_in(groups, "a" * 200)
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {},
-        {"config_groups": {}},
-        {"config_groups": {"g": {"targets": ["Linear"], "weights": {"num_bits": "four"}}}},
-        {
-            "config_groups": {
-                "g": {"targets": ["Linear"], "weights": ints(4, strategy="group", actorder="group")}
-            }
-        },
-    ],
-    ids=["nothing", "no groups", "bits of text", "act-order"],
-)
-def test_configurations_that_are_refused(config: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        Groups(config)
 
 
 NAMED = ("weight_packed", "weight_scale", "weight_zero_point", "weight_shape", "weight_global_scale")

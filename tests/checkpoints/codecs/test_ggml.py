@@ -34,7 +34,7 @@ COARSE = {K.IQ1_S, K.IQ1_M, K.TQ1_0, K.TQ2_0, K.Q1_0}
 
 @pytest.fixture(scope="module")
 def library() -> ctypes.CDLL:
-    found = ggml._ggml_base()
+    found = ggml.ggml_base()
     assert found is not None
     found.ggml_quantize_chunk.restype = ctypes.c_size_t
     found.ggml_type_size.restype = ctypes.c_size_t
@@ -179,10 +179,10 @@ def test_a_type_that_only_llama_cpp_decodes_says_what_to_install(monkeypatch: py
 
 @pytest.fixture
 def fresh_caches() -> Iterator[None]:
-    for cached in (ggml._ggml_base, ggml.native_decoder):
+    for cached in (ggml.ggml_base, ggml.native_decoder):
         cached.cache_clear()
     yield
-    for cached in (ggml._ggml_base, ggml.native_decoder):
+    for cached in (ggml.ggml_base, ggml.native_decoder):
         cached.cache_clear()
 
 
