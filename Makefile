@@ -40,7 +40,7 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEV_STAMP): $(RUN_STAMP)
 	$(PIP) install -c constraints.txt torch==2.13.0
-	$(PIP) install -c constraints.txt -e '.[gguf,hf,hub,matrix,serve,sign,dev]'
+	$(PIP) install -c constraints.txt -e '.[gguf,hf,hub,matrix,realign,serve,sign,dev]'
 	touch $@
 
 clean:
