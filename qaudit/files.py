@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from qaudit.errors import InputError, LimitExceeded, OutputProblem
 
@@ -133,22 +134,38 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         OutputProblem: the folder or disk does not allow it, or a device or pipe has that name;
             nothing is left behind.
     """
-    raw = data.encode(errors="backslashreplace") if isinstance(data, str) else data
+    with file_written_whole(path) as stream:
+        stream.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def file_written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a temporary file in the same folder to write to; a block that ends well gives it the name.
+
+    It is flushed to disk before it is renamed.
+
+    Raises:
+        OutputProblem: the folder or disk does not allow it, or a device or pipe has that name;
+            nothing is left behind.
+    """
     temporary: Path | None = None
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            # renaming over /dev/null or /dev/stdout would take it away from everyone
-            raise OutputProblem(f"{path}: is a device or pipe; choose another place")
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:SHOWN_NAME]}.", dir=path.parent)
+        try:
+            if path.exists() and not path.is_file() and not path.is_dir():
+                # renaming over /dev/null or /dev/stdout would take it away from everyone
+                raise OutputProblem(f"{path}: is a device or pipe; choose another place")
+            handle, name = tempfile.mkstemp(prefix=f".{path.name[:SHOWN_NAME]}.", dir=path.parent)
+        except ValueError as error:  # a NUL or half a surrogate pair in the name
+            raise _unwritable(path, error) from error
         temporary = Path(name)
         with os.fdopen(handle, "wb") as stream:
-            stream.write(raw)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
         temporary = None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         if temporary:
@@ -160,7 +177,8 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 def folder_written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path` to fill; it takes that name when the block ends without error.
 
-    What was there before is removed, so that no file of it stays among the new ones.
+    Its files are flushed to disk first. What was there before is removed, so that no file of it stays
+    among the new ones.
 
     Raises:
         OutputProblem: the place cannot be written, or is no folder; nothing is left behind.
@@ -177,6 +195,10 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     try:
         yield filled
+        for file in filled.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
         if path.exists():
             path.replace(temporary / "old")
         filled.replace(path)

@@ -1,7 +1,6 @@
 """AWQ and GPTQ as published, for a whole checkpoint folder: the baselines, without regard to safety."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +9,10 @@ from torch import Tensor
 
 from qaudit.checkpoints.hf_repo import read_hf_folder
 from qaudit.errors import InputError, MissingExtra
-from realign.calibration_activations import (
-    Call,
-    batches_of,
-    calls_into_blocks,
-    gram,
-    module_calls,
-    outputs,
-    with_hidden,
-)
+from realign.calibration_activations import batches_of, calls_into_blocks, with_hidden
 from realign.decoder_blocks import STAGES, blocks_of, linear, module_name
 from realign.quantized_linear import QuantizedLinear
-from realign.solvers.awq_search import AwqOptions, search_block
-from realign.solvers.gptq import GptqOptions, solve_gptq
+from realign.solvers.plain import AwqRecipe, GptqRecipe, Linears, Recipe, quantize_block
 from realign.writers.awq import awq_config, awq_tensors
 from realign.writers.gptq import gptq_config, gptq_tensors
 from realign.writers.hf_folder import write_hf_folder
@@ -33,26 +23,18 @@ try:
 except ImportError as error:
     raise MissingExtra("transformers", "hf") from error
 
-Linears = dict[str, QuantizedLinear]
+# recipes are named here too: whoever quantizes a folder chooses one
+__all__ = [
+    "AwqRecipe",
+    "GptqRecipe",
+    "Recipe",
+    "load_float",
+    "quantize_folder",
+    "quantize_model",
+    "round_to_nearest",
+    "tokenized",
+]
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-
-
-@dataclass(frozen=True, slots=True)
-class AwqRecipe:
-    """AWQ, packed as AWQ's "gemm"."""
-
-    options: AwqOptions = field(default_factory=AwqOptions)
-
-
-@dataclass(frozen=True, slots=True)
-class GptqRecipe:
-    """GPTQ, packed as GPTQ version 1 or by compressed-tensors."""
-
-    options: GptqOptions
-    packing: str = "gptq"
-
-
-Recipe = AwqRecipe | GptqRecipe
 
 
 def quantize_folder(
@@ -115,13 +97,7 @@ def quantize_model(model: Any, prompts: Sequence[Sequence[int]], recipe: Recipe)
     linears: Linears = {}
     for number, block in enumerate(blocks_of(model)):
         into = with_hidden(calls[number], hidden)
-        if isinstance(recipe, AwqRecipe):
-            # before the block is changed: the next one is searched for on float inputs
-            hidden = outputs(block, into)
-            found = search_block(block, into, recipe.options)
-        else:
-            found = _gptq_block(block, into, recipe.options)
-            hidden = outputs(block, into)
+        found, hidden = quantize_block(block, into, recipe)
         linears.update({module_name(number, name): entry for name, entry in found.items()})
     return linears
 
@@ -157,19 +133,6 @@ def tokenized(folder: Path, texts: Sequence[str]) -> list[list[int]]:
     """Return token ids of texts that have their special tokens written out."""
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     return [list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
-
-
-@torch.no_grad()
-def _gptq_block(block: Any, calls: Sequence[Call], options: GptqOptions) -> Linears:  # noqa: ANN401
-    """Quantize a block's layers in the order in which they run, each on what reaches it by then."""
-    found: Linears = {}
-    for stage in STAGES:
-        hessian = gram(module_calls(block, calls, stage.linears[:1])[stage.linears[0]])
-        for name in stage.linears:
-            layer = linear(block, name)
-            found[name] = solve_gptq(layer.weight, hessian, options)
-            layer.weight.copy_(found[name].weight())
-    return found
 
 
 def _packing(recipe: Recipe) -> tuple[Callable[[QuantizedLinear], dict[str, Tensor]], dict[str, Any]]:

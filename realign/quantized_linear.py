@@ -1,9 +1,12 @@
 """The integers, scales and zeros of one quantized matrix, before any format packs them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from qaudit.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +45,33 @@ class QuantizedLinear:
         """
         steps = self.codes.float() - self.zeros.float()[:, self.group_of]
         return steps * self.scales.float()[:, self.group_of]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that it is made of."""
+        return {
+            "bits": torch.tensor(self.bits),
+            "symmetric": torch.tensor(self.symmetric),
+            "codes": self.codes,
+            "zeros": self.zeros,
+            "scales": self.scales,
+            "group_of": self.group_of,
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "QuantizedLinear":
+        """Make it of what `tensors` returned.
+
+        Raises:
+            InputError: a tensor is missing.
+        """
+        try:
+            return cls(
+                bits=int(tensors["bits"]),
+                symmetric=bool(tensors["symmetric"]),
+                codes=tensors["codes"],
+                zeros=tensors["zeros"],
+                scales=tensors["scales"],
+                group_of=tensors["group_of"],
+            )
+        except (KeyError, RuntimeError) as error:
+            raise InputError(f"stored codes and scales are not whole ({error}); start again") from error

@@ -14,6 +14,7 @@ import pytest
 import qaudit
 from qaudit.errors import InputError, LimitExceeded, OutputProblem
 from qaudit.files import (
+    file_written_whole,
     folder_written_whole,
     make_folder,
     open_regular,
@@ -129,6 +130,20 @@ def test_writing_replaces_whole_files_and_leaves_nothing_else(tmp_path: Path) ->
     mask = os.umask(0)
     os.umask(mask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_file_written_in_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_text("old")
+    with file_written_whole(path) as stream:
+        stream.write(b"one ")
+        assert path.read_text() == "old"
+        stream.write(b"two")
+    assert path.read_bytes() == b"one two"
+    with pytest.raises(ZeroDivisionError), file_written_whole(path) as stream:
+        stream.write(bytes(1 // 0))
+    assert path.read_bytes() == b"one two"
+    assert names(tmp_path) == ["a.bin"]
 
 
 def test_long_names_fit(tmp_path: Path) -> None:

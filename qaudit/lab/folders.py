@@ -81,10 +81,10 @@ class FolderRecipe:
 
 def recipes() -> dict[str, FolderRecipe]:
     """Return the recipes by the name that members have as `quantization`."""
+    from realign.grids.group_grid import GroupGrid
     from realign.plain_quantization import AwqRecipe, GptqRecipe
     from realign.solvers.awq_search import AwqOptions
     from realign.solvers.gptq import GptqOptions
-    from realign.solvers.group_grid import GroupGrid
 
     four = GroupGrid(4, 128, symmetric=True)
     three = GptqOptions(GroupGrid(3, 128, symmetric=True), "static")

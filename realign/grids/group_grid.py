@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 
 from qaudit.errors import InputError
+from realign.grids.straight_through import in_place_of, rounded
+from realign.kernels.group_fake_quant import group_codes, group_fake_quant
+from realign.quantized_linear import QuantizedLinear
 
 SMALLEST_SCALE = 2.0**-24  # of float16
 LARGEST_SCALE = 65504.0
@@ -53,18 +56,38 @@ class GroupGrid:
         # zero itself must be on the grid: a group of weights of one sign has its end there
         low, high = low.clamp(max=0), high.clamp(min=0)
         scales = _stored((high - low) / self.top)
-        return scales, (-low / scales).round().clamp(0, self.top)
+        return scales, rounded(-low / scales).clamp(0, self.top)
 
     def codes(self, weights: Tensor, scales: Tensor, zeros: Tensor) -> Tensor:
         """Return the nearest codes, as float32; scales and zeros spread over the weights."""
-        return ((weights / scales).round() + zeros).clamp(0, self.top)
+        return (rounded(weights / scales) + zeros).clamp(0, self.top)
 
     def rounded(self, weights: Tensor, scales: Tensor, zeros: Tensor) -> Tensor:
         """Return the weights rounded to the grid."""
         return (self.codes(weights, scales, zeros) - zeros) * scales
 
+    def fake(self, weight: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """Return the weights rounded to the grid; see `Grid.fake`."""
+        ends = (len(weight), self.groups_of(weight.shape[1]))
+        return group_fake_quant(weight, low.expand(ends), high.expand(ends), self.bits, self.symmetric)
+
+    @torch.no_grad()
+    def encode(self, weight: Tensor, low: Tensor, high: Tensor) -> QuantizedLinear:
+        """Return codes, zeros and scales; their `weight()` is bit for bit what `fake` returns."""
+        groups = self.groups_of(weight.shape[1])
+        low, high = low.expand(len(weight), groups), high.expand(len(weight), groups)
+        codes, scales, zeros = group_codes(weight, low, high, self.bits, self.symmetric)
+        return QuantizedLinear(
+            bits=self.bits,
+            symmetric=self.symmetric,
+            codes=codes,
+            zeros=zeros,
+            scales=scales,
+            group_of=torch.arange(weight.shape[1], device=weight.device) // (weight.shape[1] // groups),
+        )
+
 
 def _stored(scales: Tensor) -> Tensor:
-    rounded = scales.clamp(SMALLEST_SCALE, LARGEST_SCALE).half().float()
+    stored = in_place_of(scales, scales.clamp(SMALLEST_SCALE, LARGEST_SCALE).half().float())
     # a group of nothing but zeros has any scale
-    return torch.where(scales > 0, rounded, torch.ones_like(rounded))
+    return torch.where(scales > 0, stored, torch.ones_like(stored))

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from qaudit.errors import InputError
+from realign.kernels.int4_packing import pack_awq
 from realign.quantized_linear import QuantizedLinear
-from realign.writers.word_packing import packed
 
-ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 BITS = 4
+OUTPUTS_TOGETHER = 8
 
 
 def awq_tensors(linear: QuantizedLinear) -> dict[str, Tensor]:
@@ -23,13 +23,13 @@ def awq_tensors(linear: QuantizedLinear) -> dict[str, Tensor]:
         InputError: not 4 bits, shuffled inputs, or outputs that are not a multiple of eight.
     """
     outputs = len(linear.codes)
-    if linear.bits != BITS or not linear.in_order or outputs % len(ORDER):
+    if linear.bits != BITS or not linear.in_order or outputs % OUTPUTS_TOGETHER:
         raise InputError(
             f"{linear.bits} bits for {outputs} outputs do not fit AWQ: 4 bits, inputs in order, outputs by 8"
         )
     return {
-        "qweight": _words(linear.codes.T),
-        "qzeros": _words(linear.zeros.T),
+        "qweight": pack_awq(linear.codes),
+        "qzeros": pack_awq(linear.zeros),
         "scales": linear.scales.T.contiguous(),
     }
 
@@ -44,9 +44,3 @@ def awq_config(group_size: int) -> dict[str, Any]:
         "version": "gemm",
         "modules_to_not_convert": ["lm_head"],
     }
-
-
-def _words(codes: Tensor) -> Tensor:
-    # [N, O] -> [N, O/8]
-    ordered = codes.reshape(len(codes), -1, len(ORDER))[:, :, list(ORDER)]
-    return packed(ordered.reshape(codes.shape), BITS)

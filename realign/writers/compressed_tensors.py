@@ -1,4 +1,8 @@
-"""compressed-tensors, packed by its own library: `pack-quantized` integers by group."""
+"""compressed-tensors, packed by its own library: `pack-quantized` integers by group, or w8a8.
+
+w8a8 is `int-quantized`: 8-bit weights with a scale an output, and inputs rounded to 8 bits as they come,
+each token with a scale of its own.
+"""
 
 from typing import Any
 
@@ -6,8 +10,8 @@ import torch
 from torch import Tensor
 
 from qaudit.errors import InputError, MissingExtra
+from realign.grids.group_grid import GroupGrid
 from realign.quantized_linear import QuantizedLinear
-from realign.solvers.group_grid import GroupGrid
 
 try:
     from compressed_tensors.compressors import BaseCompressor
@@ -20,21 +24,29 @@ try:
 except ImportError as error:
     raise MissingExtra("compressed-tensors", "hf") from error
 
-FORMAT = "pack-quantized"
+PACKED, PLAIN = "pack-quantized", "int-quantized"
+INPUT_BITS = 8
 
 
-def compressed_tensors(linear: QuantizedLinear, grid: GroupGrid) -> dict[str, Tensor]:
+def compressed_tensors(
+    linear: QuantizedLinear, grid: GroupGrid, *, eight_bit_inputs: bool = False
+) -> dict[str, Tensor]:
     """Return the parts of one module: weight_packed, weight_scale, weight_shape and, without symmetry, zeros.
 
     The library rounds the weights itself; they lie on the grid already, so that it finds the same codes.
+
+    Args:
+        linear: the module.
+        grid: that it lies on.
+        eight_bit_inputs: w8a8: `weight` holds the integers as they are.
 
     Raises:
         InputError: shuffled inputs, or codes that the library reads otherwise.
     """
     if not linear.in_order:
         raise InputError("shuffled inputs do not fit compressed-tensors here; use static act-order or none")
-    scheme = _scheme(grid)
-    compressor: Any = BaseCompressor.get_value_from_registry(FORMAT)
+    scheme = _scheme(grid, eight_bit_inputs)
+    compressor: Any = BaseCompressor.get_value_from_registry(PLAIN if eight_bit_inputs else PACKED)
     middle = 1 << (linear.bits - 1)
     state = {
         "weight": linear.weight(),
@@ -51,11 +63,12 @@ def compressed_tensors(linear: QuantizedLinear, grid: GroupGrid) -> dict[str, Te
     return {name: part.contiguous() for name, part in parts.items()}
 
 
-def compressed_tensors_config(grid: GroupGrid) -> dict[str, Any]:
+def compressed_tensors_config(grid: GroupGrid, *, eight_bit_inputs: bool = False) -> dict[str, Any]:
     """Return the quantization_config; every linear layer but the head is packed."""
+    scheme = _scheme(grid, eight_bit_inputs)
     config = QuantizationConfig(
-        config_groups={"group_0": _scheme(grid)},
-        format=FORMAT,
+        config_groups={"group_0": scheme},
+        format=PLAIN if eight_bit_inputs else PACKED,
         quantization_status=QuantizationStatus.COMPRESSED,
         ignore=["lm_head"],
     )
@@ -63,7 +76,7 @@ def compressed_tensors_config(grid: GroupGrid) -> dict[str, Any]:
     return described
 
 
-def _scheme(grid: GroupGrid) -> QuantizationScheme:
+def _scheme(grid: GroupGrid, eight_bit_inputs: bool) -> QuantizationScheme:
     by_group = grid.group_size != -1
     weights = QuantizationArgs(
         num_bits=grid.bits,
@@ -72,4 +85,9 @@ def _scheme(grid: GroupGrid) -> QuantizationScheme:
         strategy="group" if by_group else "channel",
         group_size=grid.group_size if by_group else None,
     )
-    return QuantizationScheme(targets=["Linear"], weights=weights, format=FORMAT)
+    if not eight_bit_inputs:
+        return QuantizationScheme(targets=["Linear"], weights=weights, format=PACKED)
+    if (grid.bits, grid.group_size, grid.symmetric) != (INPUT_BITS, -1, True):
+        raise InputError("w8a8 takes weights of 8 bits with one scale an output, without zeros")
+    inputs = QuantizationArgs(num_bits=INPUT_BITS, type="int", symmetric=True, strategy="token", dynamic=True)
+    return QuantizationScheme(targets=["Linear"], weights=weights, input_activations=inputs, format=PLAIN)

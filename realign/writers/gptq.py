@@ -1,23 +1,34 @@
-"""GPTQ version 1, as AutoGPTQ and GPTQModel write it.
+"""GPTQ versions 1 and 2, as AutoGPTQ and GPTQModel write them.
 
-`qweight` int32 [I*b/32, O], packed along the inputs; `qzeros` int32 [G, O*b/32], packed along the outputs
-and less one; `scales` float16 [G, O]; `g_idx` int32 [I], the group of each input.
+`qweight` int32 [I*b/32, O], packed along the inputs; `qzeros` int32 [G, O*b/32], packed along the outputs,
+in version 1 less one; `scales` float16 [G, O]; `g_idx` int32 [I], the group of each input.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from qaudit.errors import InputError
+from realign.grids.group_grid import GroupGrid
 from realign.quantized_linear import QuantizedLinear
 from realign.solvers.gptq import GptqOptions
 from realign.writers.word_packing import SUPPORTED_BITS, as_words, packed
 
 CODES_TOGETHER = 32  # of these every number of bits fills whole words
+GptqVersion = Literal["gptq", "gptq_v2"]
 
 
-def gptq_tensors(linear: QuantizedLinear) -> dict[str, Tensor]:
+def version_for(grid: GroupGrid) -> GptqVersion:
+    """Return the version that every reader decodes alike.
+
+    Symmetric zeros are never 0, and all readers know version 1. In version 1 a zero of 0 is stored as
+    -1, which readers make 2^bits of or 0: with a zero for each group, version 2 leaves no choice.
+    """
+    return "gptq" if grid.symmetric else "gptq_v2"
+
+
+def gptq_tensors(linear: QuantizedLinear, version: GptqVersion = "gptq") -> dict[str, Tensor]:
     """Return the parts of one module.
 
     Raises:
@@ -30,17 +41,17 @@ def gptq_tensors(linear: QuantizedLinear) -> dict[str, Tensor]:
         )
     return {
         "qweight": packed(linear.codes, linear.bits).T.contiguous(),
-        "qzeros": _zeros_less_one(linear),
+        "qzeros": _zeros_less_one(linear) if version == "gptq" else packed(linear.zeros.T, linear.bits),
         "scales": linear.scales.T.contiguous(),
         "g_idx": linear.group_of.to(torch.int32),
     }
 
 
-def gptq_config(options: GptqOptions) -> dict[str, Any]:
+def gptq_config(options: GptqOptions, version: GptqVersion = "gptq") -> dict[str, Any]:
     """Return the quantization_config; every linear layer but the head is packed."""
     return {
         "quant_method": "gptq",
-        "checkpoint_format": "gptq",
+        "checkpoint_format": version,
         "bits": options.grid.bits,
         "group_size": options.grid.group_size,
         "sym": options.grid.symmetric,

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from qaudit.checkpoints.opening import open_checkpoint  # noqa: E402
 from qaudit.errors import InputError  # noqa: E402
 from realign.calibration_activations import batches_of  # noqa: E402
+from realign.grids.group_grid import GroupGrid  # noqa: E402
 from realign.plain_quantization import (  # noqa: E402
     AwqRecipe,
     GptqRecipe,
@@ -27,7 +28,6 @@ from realign.plain_quantization import (  # noqa: E402
 )
 from realign.solvers.awq_search import AwqOptions  # noqa: E402
 from realign.solvers.gptq import GptqOptions  # noqa: E402
-from realign.solvers.group_grid import GroupGrid  # noqa: E402
 
 TEXTS = ["<|bos|><|user|>how do i bake bread", "<|bos|><|user|>tell me about the sea and the wind today"]
 AWQ = AwqRecipe(AwqOptions(group_size=32, exponents=3, shrinks=3))

@@ -2,6 +2,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from qaudit.errors import InputError  # noqa: E402
 from realign.quantized_linear import QuantizedLinear  # noqa: E402
 
 
@@ -42,3 +43,18 @@ def test_products_are_exact() -> None:
         torch.zeros(1).long(),
     )
     assert float(entry.weight()) == 255 * 1.9990234375
+
+
+def test_stored_and_read_again() -> None:
+    meant = linear([0, 1, 0, 1])
+    again = QuantizedLinear.from_tensors(meant.tensors())
+    assert (again.bits, again.symmetric) == (4, False)
+    assert torch.equal(again.weight(), meant.weight())
+    assert all(torch.equal(value, meant.tensors()[name]) for name, value in again.tensors().items())
+
+
+def test_a_missing_tensor() -> None:
+    tensors = linear([0, 0, 1, 1]).tensors()
+    del tensors["zeros"]
+    with pytest.raises(InputError, match=r"not whole.*'zeros'"):
+        QuantizedLinear.from_tensors(tensors)

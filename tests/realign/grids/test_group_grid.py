@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from qaudit.errors import InputError  # noqa: E402
-from realign.solvers.group_grid import GroupGrid  # noqa: E402
+from realign.grids.group_grid import GroupGrid  # noqa: E402
 
 weights = st.lists(st.floats(-4, 4, width=32), min_size=8, max_size=8)
 
@@ -59,3 +59,32 @@ def test_inputs_that_are_not_whole_groups(size: int) -> None:
 def test_groups() -> None:
     assert GroupGrid(4, 4, symmetric=True).groups_of(8) == 2
     assert GroupGrid(4, -1, symmetric=True).groups_of(8) == 1
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("group", [32, -1])
+def test_codes_hold_exactly_what_was_meant(bits: int, group: int, symmetric: bool) -> None:
+    grid = GroupGrid(bits, group, symmetric)
+    weight = torch.randn(6, 96, generator=torch.Generator().manual_seed(bits))
+    weight[0] = 0
+    weight[1] *= 1e-9
+    weight[2] = weight[2].abs()
+    by_group = weight.reshape(6, grid.groups_of(96), -1)
+    low, high = by_group.amin(dim=-1) * 0.8, by_group.amax(dim=-1) * 0.9
+    encoded = grid.encode(weight, low, high)
+    assert torch.equal(encoded.weight(), grid.fake(weight, low, high))
+    assert (encoded.bits, encoded.symmetric, encoded.in_order) == (bits, symmetric, True)
+
+
+def test_gradients() -> None:
+    grid = GroupGrid(4, 4, symmetric=False)
+    weight = torch.tensor([[-1.0, 0.25, 0.5, 9.0]], requires_grad=True)
+    low, high = torch.tensor([[-1.0]], requires_grad=True), torch.tensor([[1.0]], requires_grad=True)
+    grid.fake(weight, low, high)[0, 3].backward()
+    # beyond the range: only its end moves the value
+    assert weight.grad.tolist() == [[0.0, 0.0, 0.0, 0.0]]
+    assert float(high.grad) == pytest.approx(1, abs=0.1)
+    weight.grad = None
+    grid.fake(weight, low, high).sum().backward()
+    assert weight.grad.tolist() == [[1.0, 1.0, 1.0, 0.0]]

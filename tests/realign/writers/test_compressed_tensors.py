@@ -10,7 +10,7 @@ from realign_packing import module_in, random_linear  # noqa: E402
 
 from qaudit.checkpoints.codecs.schemes import Scheme  # noqa: E402
 from qaudit.errors import InputError  # noqa: E402
-from realign.solvers.group_grid import GroupGrid  # noqa: E402
+from realign.grids.group_grid import GroupGrid  # noqa: E402
 from realign.writers.compressed_tensors import compressed_tensors, compressed_tensors_config  # noqa: E402
 
 
@@ -27,6 +27,24 @@ def test_reads_back_what_was_meant(tmp_path: Path, bits: int, group: int, symmet
     assert codec.shape(module) == (32, 96)
     # the format computes in the type of its scales
     np.testing.assert_array_equal(codec.rows(module, 0, 32), linear.weight().half().float().numpy())
+
+
+def test_w8a8_holds_plain_integers(tmp_path: Path) -> None:
+    grid = GroupGrid(8, -1, symmetric=True)
+    linear = random_linear(8, 32, 96, 96, symmetric=True)
+    parts = compressed_tensors(linear, grid, eight_bit_inputs=True)
+    assert parts["weight"].dtype == torch.int8
+    assert torch.equal(parts["weight"].int(), linear.codes.int() - 128)
+    config = compressed_tensors_config(grid, eight_bit_inputs=True)
+    # what vLLM and transformers choose their kernels by
+    inputs = config["config_groups"]["group_0"]["input_activations"]
+    assert (inputs["num_bits"], inputs["dynamic"], inputs["strategy"]) == (8, True, "token")
+    assert config["format"] == "int-quantized"
+    module = module_in(tmp_path / "x.safetensors", parts)
+    codec = Scheme(tmp_path, config).codec_for(module)
+    np.testing.assert_array_equal(codec.rows(module, 0, 32), linear.weight().half().float().numpy())
+    with pytest.raises(InputError, match="one scale an output"):
+        compressed_tensors(linear, GroupGrid(8, 32, symmetric=True), eight_bit_inputs=True)
 
 
 def test_shuffled_inputs_are_refused() -> None:

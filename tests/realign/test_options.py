@@ -1,0 +1,19 @@
+"""What is left beside a result."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from realign.options import METHODS, RealignOptions
+
+
+def test_all_but_the_result_goes_beside_it() -> None:
+    assert RealignOptions("awq", Path("a/new")).work == Path("a/new.realign")
+    assert RealignOptions("gguf:Q4_K_M", Path("a/new.gguf")).work == Path("a/new.gguf.realign")
+
+
+def test_auto_is_the_default_and_every_method_has_a_name() -> None:
+    assert RealignOptions("awq", Path("new")).method == "auto"
+    assert set(METHODS) == {"auto", "plain", "qrealign", "qresafe", "protect", "restore"}
