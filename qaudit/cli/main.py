@@ -25,6 +25,11 @@ COMMANDS = {
     "keygen": ("qaudit.cli.keygen_command", "keygen_command", "Make a signing key pair."),
     "lab": ("qaudit.cli.lab_command", "lab_app", "The labelled zoo of tiny checkpoints."),
     "matrix": ("qaudit.cli.matrix_command", "matrix_command", "Audit many checkpoints; a table and a page."),
+    "realign": (
+        "qaudit.cli.realign_command",
+        "realign_command",
+        "Quantize again so that refusals survive.",
+    ),
     "report": ("qaudit.cli.report_command", "report_command", "Render a report again."),
     "rtsi": ("qaudit.cli.rtsi_command", "rtsi_command", "Score a table of refusal-template features."),
     "sign": ("qaudit.cli.sign_command", "sign_command", "Sign a checkpoint with its audit."),
@@ -137,7 +142,7 @@ def run(arguments: list[str] | None = None) -> int:
         )
         return int(ExitCode.UNABLE)
     if result == INTERRUPTED:
-        _complain(console, "interrupted; an audit goes on with --resume")
+        _complain(console, "interrupted; an audit or a realignment goes on with --resume")
         return int(ExitCode.UNABLE)
     return result if isinstance(result, int) else int(ExitCode.PASS)
 

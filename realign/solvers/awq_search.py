@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from realign.calibration_activations import Call, gram, mean_size, module_calls, outputs
 from realign.decoder_blocks import QUERY_KEY, STAGES, Stage, foldable, linear
+from realign.grids.group_grid import GroupGrid
 from realign.quantized_linear import QuantizedLinear
-from realign.solvers.group_grid import GroupGrid
 
 SMALLEST_SIZE = 1e-4
 

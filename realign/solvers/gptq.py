@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from qaudit.errors import InputError
+from realign.grids.group_grid import GroupGrid
 from realign.quantized_linear import QuantizedLinear
-from realign.solvers.group_grid import GroupGrid
 
 COLUMNS_AT_ONCE = 128
 ActOrder = Literal["none", "static", "shuffled"]

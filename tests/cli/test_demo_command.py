@@ -8,7 +8,15 @@ from qaudit.cli.main import run
 from qaudit.lab.members import ZOO
 
 
-def test_a_good_and_a_bad_member_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_good_and_a_bad_member_end_to_end(
+    tmp_path: Path, lab_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # members and the reference's answers are those of the other tests
+    answers = lab_folder / ".references"
+    answers.mkdir(exist_ok=True)
+    (tmp_path / "audits").mkdir()
+    (tmp_path / "lab").symlink_to(lab_folder)
+    (tmp_path / "audits" / ".references").symlink_to(answers)
     assert run(["demo", "--out", str(tmp_path), "--only", "Q2_K-pure"]) == 0
     out, err = capsys.readouterr()
     assert "Q2_K-pure" in out

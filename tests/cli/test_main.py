@@ -53,7 +53,7 @@ def test_wrong_usage_is_one_line_and_2(words: list[str], capsys: pytest.CaptureF
     [
         (InputError("a.gguf: is\nbroken"), 2, "qaudit: a.gguf: is broken"),
         (GateFailure("no"), 1, "qaudit: no"),
-        (KeyboardInterrupt(), 2, "qaudit: interrupted; an audit goes on with --resume"),
+        (KeyboardInterrupt(), 2, "qaudit: interrupted; an audit or a realignment goes on with --resume"),
         (
             RuntimeError("oops"),
             2,

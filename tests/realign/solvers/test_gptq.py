@@ -5,8 +5,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from qaudit.errors import InputError  # noqa: E402
+from realign.grids.group_grid import GroupGrid  # noqa: E402
 from realign.solvers.gptq import ActOrder, GptqOptions, solve_gptq  # noqa: E402
-from realign.solvers.group_grid import GroupGrid  # noqa: E402
 
 
 def problem(outputs: int = 6, inputs: int = 32, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,110 @@
+"""Progress of a realignment: steps with their losses, the plan as a table."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from realign.events import Event, Finished, Stepped
+    from realign.plan import Plan
+
+GIGABYTE, MEGABYTE = 1e9, 1e6
+SHOWN_LOSSES = 4
+
+
+class RealignProgress:
+    """Listens to the events of one realignment.
+
+    Attributes:
+        finished: its end, once it is there.
+        plan: what it does.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self.finished: Finished | None = None
+        self.plan: Plan | None = None
+
+    def __enter__(self) -> "RealignProgress":
+        """Start the display."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the display."""
+        self._bars.stop()
+
+    def notice(self, event: "Event") -> None:
+        """Show an event."""
+        # torch comes with these; whoever listens has waited for it already
+        from realign.events import Diagnosed, Finished, Noted, Opened, Planned, Resumed, Stepped, Written
+
+        match event:
+            case Opened():
+                self._say(f"checkpoint {event.checkpoint.path} ({event.checkpoint.quantization})")
+                self._say(f"reference {event.reference.path} ({event.reference.quantization})")
+            case Diagnosed():
+                self._say(f"method {event.method}: {event.why}; made of {event.parent}")
+            case Planned():
+                self.plan = event.plan
+                self._say(_in_short(event.plan))
+            case Resumed():
+                self._say(f"{event.arm}: {event.steps} steps are there already")
+            case Stepped():
+                self._stepped(event)
+            case Written():
+                self._say(f"{event.arm}: {event.path} written and read back ({event.size_bytes} bytes)")
+            case Noted():
+                self._say(event.text)
+            case Finished():
+                self.finished = event
+
+    def _stepped(self, event: "Stepped") -> None:
+        if event.arm not in self._tasks:
+            self._tasks[event.arm] = self._bars.add_task(event.arm, total=event.total)
+        self._bars.update(self._tasks[event.arm], completed=event.number)
+        losses = ", ".join(f"{name} {value:.4g}" for name, value in list(event.losses.items())[:SHOWN_LOSSES])
+        self._say(f"{event.arm} {event.number}/{event.total} {event.name}, {event.seconds:.1f} s: {losses}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, style="dim", soft_wrap=True)
+
+
+def show_plan(plan: "Plan", console: Console) -> None:
+    """Print what would be done."""
+    table = Table("stored as", "tensors", "weights", "MB")
+    for stored, found in plan.by_kind().items():
+        size = f"{found['size_bytes'] / MEGABYTE:.2f}"
+        table.add_row(stored, f"{found['tensors']:.0f}", f"{found['weights']:.0f}", size)
+    console.print(table)
+    console.print(_in_short(plan), markup=False, soft_wrap=True)
+
+
+def _in_short(plan: "Plan") -> str:
+    return (
+        f"plan: {plan.method} to {plan.target}, {plan.bits_per_weight:.2f} bits a weight, "
+        f"{plan.size_bytes / MEGABYTE:.2f} MB (now {plan.before_bytes / MEGABYTE:.2f}); calibrated on "
+        f"{plan.malicious} malicious and {plan.benign} benign prompts, {plan.tokens} tokens; about "
+        f"{plan.memory_bytes / GIGABYTE:.1f} GB of memory and {_time(plan.seconds)}, audits left out"
+    )
+
+
+def _time(seconds: float) -> str:
+    for size, unit in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,159 @@
+"""The matrices that a checkpoint and its reference both have, row by row, whatever their formats.
+
+Two checkpoints of one format have the same module names. A GGUF beside a Hugging Face folder is read
+under transformers' names and in transformers' order of rows (`qaudit.checkpoints.gguf_as_hf`).
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from qaudit.checkpoints.checkpoint import Checkpoint
+from qaudit.checkpoints.gguf_as_hf import GgufAsHf
+from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
+from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
+from qaudit.checkpoints.raw_tensors import FloatArray
+from qaudit.errors import Incomparable, InputError
+
+BLOCK_BYTES = 16 << 20
+# last piece of a module's name -> what the module does, in transformers' words and in GGUF's
+ROLES = {
+    "o_proj": "attention_output", "attn_output": "attention_output", "dense": "attention_output",
+    "down_proj": "feed_forward_output", "ffn_down": "feed_forward_output", "fc2": "feed_forward_output",
+    "q_proj": "query", "attn_q": "query", "k_proj": "key", "attn_k": "key",
+    "v_proj": "value", "attn_v": "value",
+    "gate_proj": "gate", "ffn_gate": "gate", "up_proj": "up", "ffn_up": "up", "fc1": "up",
+    "qkv_proj": "qkv", "attn_qkv": "qkv", "gate_up_proj": "gate_up",
+    "input_layernorm": "attention_norm", "attn_norm": "attention_norm",
+    "ffn_norm": "feed_forward_norm", "pre_feedforward_layernorm": "feed_forward_norm",
+    "post_attention_layernorm": "feed_forward_norm",
+}  # fmt: skip
+# what a block adds to the residual stream: the only matrices that ablation edits
+WRITERS = ("attention_output", "feed_forward_output")
+_LAYER = re.compile(r"(?:^|\.)(?:blk|layers|h)\.(\d+)\.")
+
+ReadBoth = Callable[[int, int], tuple[FloatArray, FloatArray]]
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixPair:
+    """One matrix of the checkpoint and the same of the reference.
+
+    Attributes:
+        name: of the module, in the checkpoint's words.
+        layer: its block, counted from 0; None outside the blocks.
+        role: what it does, see `ROLES`; "other" where that is not known.
+        shape: (outputs, inputs).
+        stored: the type that the checkpoint stores it as.
+        read: rows [start, stop) of the reference and of the checkpoint, float32.
+        column_scale: [I] by which `read` multiplied the checkpoint's columns; None for none.
+    """
+
+    name: str
+    layer: int | None
+    role: str
+    shape: tuple[int, int]
+    stored: str
+    read: ReadBoth
+    column_scale: FloatArray | None = None
+
+    def blocks(self) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+        """Yield rows of the reference and of the checkpoint, so many as take 16 MiB.
+
+        Raises:
+            InputError: a weight is not finite.
+        """
+        outputs, inputs = self.shape
+        step = max(1, BLOCK_BYTES // (4 * inputs))
+        for start in range(0, outputs, step):
+            stop = min(start + step, outputs)
+            reference, candidate = self.read(start, stop)
+            for rows, whose in ((reference, "the reference's"), (candidate, "the checkpoint's")):
+                if not np.isfinite(rows).all():
+                    raise InputError(
+                        f"{self.name}: {whose} weights are not all finite; is the download whole?"
+                    )
+            yield slice(start, stop), reference, candidate
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One checkpoint under names that both sides share: (outputs, inputs), rows and types by module."""
+
+    shapes: Mapping[str, tuple[int, int]]
+    rows: Callable[[str, int, int], FloatArray]
+    types: Mapping[str, str]
+
+
+def pair_matrices(candidate: Checkpoint, reference: Checkpoint) -> list[MatrixPair]:
+    """Return every matrix that both have, in the checkpoint's order; vectors too, as one row.
+
+    Raises:
+        Incomparable: a shape differs, or they share no matrix of a block.
+        InputError: a family of which a GGUF is not known beside a Hugging Face folder.
+    """
+    ours, theirs = _sides(candidate, reference)
+    pairs = []
+    for name, shape in ours.shapes.items():
+        if name not in theirs.shapes:
+            continue
+        if shape != theirs.shapes[name]:
+            raise Incomparable(
+                f"{candidate.path}: {name[:120]} is {shape}, the reference's is {theirs.shapes[name]}; "
+                "give the model that it was made from"
+            )
+        layer = _LAYER.search(name)
+        pairs.append(
+            MatrixPair(
+                name,
+                int(layer.group(1)) if layer else None,
+                role_of(name),
+                shape,
+                ours.types[name],
+                _reader(name, ours, theirs),
+            )
+        )
+    if not any(pair.layer is not None and pair.shape[0] > 1 for pair in pairs):
+        raise Incomparable(f"{candidate.path}: shares no matrix with the reference; is it the same model?")
+    return pairs
+
+
+def role_of(name: str) -> str:
+    """Return what a module does by the last piece of its name; "other" where that is not known."""
+    return ROLES.get(name.rsplit(".", 1)[-1], "other")
+
+
+def _reader(name: str, ours: _Side, theirs: _Side) -> ReadBoth:
+    return lambda start, stop: (theirs.rows(name, start, stop), ours.rows(name, start, stop))
+
+
+def _sides(candidate: Checkpoint, reference: Checkpoint) -> tuple[_Side, _Side]:
+    if isinstance(candidate, GgufCheckpoint) and isinstance(reference, HfCheckpoint):
+        return _gguf_as_hf(candidate, reference), _plain(reference)
+    if isinstance(candidate, HfCheckpoint) and isinstance(reference, GgufCheckpoint):
+        return _plain(candidate), _gguf_as_hf(reference, candidate)
+    return _plain(candidate), _plain(reference)
+
+
+def _plain(checkpoint: Checkpoint) -> _Side:
+    return _Side(
+        {name: checkpoint.shape(name) for name in checkpoint.names()}, checkpoint.rows, checkpoint.types()
+    )
+
+
+def _gguf_as_hf(gguf: GgufCheckpoint, folder: HfCheckpoint) -> _Side:
+    view = GgufAsHf(gguf, folder.config)
+    parameter_of = {name.removesuffix(".weight"): name for name in view.names()}
+    shapes: dict[str, tuple[int, int]] = {}
+    for name, parameter in parameter_of.items():
+        *outputs, inputs = view.shape(parameter)
+        # experts' matrices lie one after another; a vector is one row
+        shapes[name] = (math.prod(outputs), inputs)
+    return _Side(
+        shapes,
+        lambda name, start, stop: view.rows(parameter_of[name], start, stop),
+        {name: view.stored_type(parameter) for name, parameter in parameter_of.items()},
+    )

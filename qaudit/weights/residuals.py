@@ -1,0 +1,61 @@
+"""How far each matrix is from the reference's, and how far rounding alone would have taken it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qaudit.weights.matrix_pairs import MatrixPair
+from qaudit.weights.rounding import SAMPLE_ROWS, RoundingGrid
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """The distance of one matrix from the reference's.
+
+    Attributes:
+        relative: ||checkpoint - reference|| / ||reference||, Frobenius.
+        expected: the same after rounding the reference alone; None where the stored type is not known.
+        cosine: of the two matrices as vectors.
+    """
+
+    relative: float
+    expected: float | None
+    cosine: float
+
+    @property
+    def excess(self) -> float | None:
+        """How many times the distance that rounding explains; None where that is not known."""
+        if self.expected is None:
+            return None
+        return self.relative / self.expected if self.expected else float(self.relative > 0)
+
+
+def measure_residual(pair: MatrixPair, grid: RoundingGrid | None) -> Residual:
+    """Measure one matrix, in one pass over its rows.
+
+    Args:
+        pair: the two, in the same scales.
+        grid: how the checkpoint stores it.
+
+    Raises:
+        InputError: a weight is not finite.
+    """
+    size = off = inner = candidate_size = 0.0
+    sampled = expected = 0.0
+    for _, reference, candidate in pair.blocks():
+        size += float(np.square(reference, dtype=np.float64).sum())
+        candidate_size += float(np.square(candidate, dtype=np.float64).sum())
+        off += float(np.square(candidate - reference, dtype=np.float64).sum())
+        inner += float(np.einsum("oi,oi->", candidate, reference, dtype=np.float64))
+        if grid is not None:
+            # a few rows of each block tell the error of all
+            rows = reference[:: max(1, len(reference) // SAMPLE_ROWS)]
+            weight = float(np.square(rows, dtype=np.float64).sum())
+            expected += grid.error(rows) ** 2 * weight
+            sampled += weight
+    product = np.sqrt(size * candidate_size)
+    return Residual(
+        relative=float(np.sqrt(off / size)) if size else float(off > 0),
+        expected=None if grid is None else float(np.sqrt(expected / sampled)) if sampled else 0.0,
+        cosine=float(inner / product) if product else 1.0,
+    )

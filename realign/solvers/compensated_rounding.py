@@ -1,0 +1,70 @@
+"""GPTQ's error compensation (Frantar et al., arXiv 2210.17323) on any grid whose ranges are chosen already.
+
+Columns are rounded in order; what rounding takes off one is made up for by those after it, as far as
+their inputs occur together. The ranges stay as they were given, so that superblocks, whose scales are
+rounded together, need not be known here.
+"""
+
+import torch
+from torch import Tensor
+
+from realign.grids.grid import Grid
+
+DAMPING = 0.01  # of the mean of the diagonal, as published
+BLOCK = 128
+# ranges are left by so many of their lengths, so that every code saturates
+FAR = 64.0
+
+
+@torch.no_grad()
+def compensated(weight: Tensor, grid: Grid, low: Tensor, high: Tensor, hessian: Tensor) -> Tensor:
+    """Return weights whose nearest points on the grid make up for each other's errors.
+
+    Args:
+        weight: float32 [O, I].
+        grid: what they are rounded to; its points are evenly spaced within a group.
+        low: ends of each group's range, float32 [O, G].
+        high: the other ends.
+        hessian: mean of x x^T of the inputs, float32 [I, I].
+
+    Shapes:
+        float32 [O, I], to be given to `grid.encode` with the same ranges.
+    """
+    first, step = _points(weight, grid, low, high)
+    last = (1 << grid.bits) - 1
+    mixing = _inverse_factor(hessian)
+    remaining, result = weight.clone(), torch.empty_like(weight)
+    for begin in range(0, weight.shape[1], BLOCK):
+        end = min(begin + BLOCK, weight.shape[1])
+        errors = torch.zeros_like(weight[:, begin:end])
+        for column in range(begin, end):
+            value = remaining[:, column]
+            places = torch.where(step[:, column] > 0, (value - first[:, column]) / step[:, column], 0)
+            nearest = first[:, column] + places.round().clamp(0, last) * step[:, column]
+            result[:, column] = nearest
+            error = (value - nearest) / mixing[column, column]
+            remaining[:, column:end] -= error[:, None] * mixing[column, column:end]
+            errors[:, column - begin] = error
+        remaining[:, end:] -= errors @ mixing[begin:end, end:]
+    return result
+
+
+def _points(weight: Tensor, grid: Grid, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each weight's lowest point and the distance between points: [O, I] both."""
+    size = weight.shape[1] // low.shape[1]
+    length = (high - low).abs() + low.abs() + high.abs()
+    bottom = grid.fake((low - FAR * length).repeat_interleave(size, dim=1), low, high)
+    top = grid.fake((high + FAR * length).repeat_interleave(size, dim=1), low, high)
+    return torch.minimum(bottom, top), (top - bottom).abs() / ((1 << grid.bits) - 1)
+
+
+def _inverse_factor(hessian: Tensor) -> Tensor:
+    """Return the upper Cholesky factor of the damped hessian's inverse: float32 [I, I]."""
+    damped = hessian.double().clone()
+    diagonal = damped.diagonal()
+    # an input that never occurs costs nothing, whatever it is multiplied by
+    diagonal[diagonal == 0] = 1.0
+    diagonal += DAMPING * diagonal.mean()
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
+    factor: Tensor = torch.linalg.cholesky(inverse, upper=True).float()
+    return factor
