@@ -20,7 +20,7 @@ from realign.solvers.safety_mask import masks, safety_scores
 from realign.solvers.teacher import Teacher
 
 REPORTED_STEPS = 5
-WARM_UP = 0.25
+WARM_UP = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class QresafeOptions:
         fraction: of the weights that may change, those with the highest scores.
         shape: of the patch.
         rate: highest learning rate of the patch, in root mean squares of the layer's weights: models
-            differ in how large theirs are. It rises over the first quarter and falls by a cosine.
+            differ in how large theirs are. It rises over the first tenth and falls by a cosine.
         ranges_rate: the same of the ranges.
         beta: of the preferences.
         terms: weights of the loss's terms.
@@ -48,7 +48,7 @@ class QresafeOptions:
     rounds: int = 4
     steps: int = 40
     batch: int = 8
-    benign_batch: int = 10
+    benign_batch: int = 8
     texts_batch: int = 4
     fraction: float = 0.3
     shape: PatchShape = field(default_factory=PatchShape)

@@ -21,7 +21,7 @@ class TermWeights:
 
     preference: float = 1.0
     imitation: float = 1.0
-    anchor: float = 1.5
+    anchor: float = 1.0
     texts: float = 1.0
 
 
