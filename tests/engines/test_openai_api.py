@@ -249,6 +249,9 @@ def test_options_that_make_no_sense(odd: OddServer) -> None:
 def test_an_interrupt_ends_it_at_once(odd: OddServer) -> None:
     odd.acts["q"] = [stall]
     code = (
+        # tests that run in the background are told to ignore it, and so would this
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from qaudit.engines.openai_api import *\n"
         f"engine = ServedEngine(ServedModel({odd.url!r}))\n"
         "print('ready', flush=True)\n"
@@ -267,6 +270,9 @@ def test_an_interrupt_ends_it_at_once(odd: OddServer) -> None:
             time.sleep(0.02)
         start = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.wait(10)
+        try:
+            process.wait(10)
+        finally:
+            process.kill()
         assert time.monotonic() - start < 5
         assert "KeyboardInterrupt" in process.stderr.read()

@@ -79,6 +79,7 @@ def pid_of(folder: Path, meanwhile: Callable[[], object] = lambda: time.sleep(0.
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from matrix_work import work
@@ -86,6 +87,8 @@ from qaudit.auditing.options import AuditOptions
 from qaudit.matrix.local_pool import LocalPool
 from qaudit.matrix.tasks import RowTask
 if __name__ == "__main__":
+    # tests that run in the background are told to ignore it, and so would this
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     pool = LocalPool(1, work)
     pool.submit(RowTask("sleeps", "c", "r", AuditOptions(out=Path(sys.argv[1])), "run"))
     while True:
@@ -103,9 +106,12 @@ def test_processes_end_with_their_parent(tmp_path: Path, how: signal.Signals) ->
         env={**os.environ, "PYTHONPATH": roots},
         stderr=subprocess.DEVNULL,
     ) as child:
-        pid = pid_of(tmp_path / "row")
-        child.send_signal(how)
-        child.wait(timeout=30)
+        try:
+            pid = pid_of(tmp_path / "row")
+            child.send_signal(how)
+            child.wait(timeout=30)
+        finally:
+            child.kill()
     for _ in range(200):
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return
