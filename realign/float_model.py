@@ -20,7 +20,7 @@ from qaudit.engines.choices import Device
 from qaudit.engines.prompt_tokens import prompt_tokens
 from qaudit.engines.protocol import Conversation, EngineName, EngineOptions
 from qaudit.engines.transformers_loading import load_gguf_network, load_network
-from qaudit.errors import Incomparable, InputError
+from qaudit.errors import EnvironmentProblem, Incomparable, InputError
 from realign.gguf_config import config_of
 from realign.job import CalibrationTokens
 
@@ -57,7 +57,13 @@ class Given:
 
 
 def settled_device(device: Device) -> DeviceName:
-    """Return where to compute: CUDA where it is present, unless somebody says otherwise."""
+    """Return where to compute: CUDA where it is present, unless somebody says otherwise.
+
+    Raises:
+        EnvironmentProblem: CUDA is asked for and not there.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise EnvironmentProblem("--device cuda: torch finds no CUDA device here; leave it out or give cpu")
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"

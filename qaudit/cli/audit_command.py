@@ -42,7 +42,7 @@ def audit_command(
         int | None, typer.Option("--limit", min=1, help="At most N items of each suite.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", "-t", min=1, help="Default: all processors.")
+        int | None, typer.Option("--threads", "-t", min=1, max=1024, help="Default: all processors.")
     ] = None,
     parallel: Annotated[
         int, typer.Option("--parallel", min=1, max=250, help="Sequences decoded at once.")
@@ -152,6 +152,20 @@ def watch_audit(
             if report is not None:
                 return report
     raise RuntimeError("the audit ended without a report")
+
+
+def watch_resumed_audit(
+    checkpoint: str | Path, reference: str | Path, options: "AuditOptions", console: Console
+) -> Report:
+    """Go on with the audit in the folder, or begin anew where what is there is of another one."""
+    from dataclasses import replace
+
+    from qaudit.errors import OtherAudit
+
+    try:
+        return watch_audit(checkpoint, reference, replace(options, resume=True), console)
+    except OtherAudit:
+        return watch_audit(checkpoint, reference, replace(options, resume=False), console)
 
 
 def show(report: Report, out: Path, *, as_json: bool) -> None:

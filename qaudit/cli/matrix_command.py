@@ -42,7 +42,8 @@ def matrix_command(
         typer.Option("--jobs", "-j", min=1, help="Rows at once. Default: what processors and memory allow."),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", "-t", min=1, help="Of one row. Default: processors / jobs.")
+        int | None,
+        typer.Option("--threads", "-t", min=1, max=1024, help="Of one row. Default: processors / jobs."),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="ROW", help="Run this row only; may be repeated.")

@@ -1,6 +1,7 @@
 """The float weights that a member is quantized from: the reference, trained or ablated."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from qaudit.engines.protocol import Conversation
 from qaudit.engines.templates import render_conversations
@@ -22,13 +23,20 @@ def member_weights(member: Member, tokenize: Tokenize) -> Weights:
     weights = read_weights(reference_folder())
     if member.adapter:
         weights = apply_adapter(weights, adapter_file(member.adapter))
-    return ablated(weights, tokenize).weights if member.ablated else weights
+    return ablated_reference(tokenize).weights if member.ablated else weights
 
 
-def ablated(weights: Weights, tokenize: Tokenize) -> Ablation:
-    """Remove the refusal direction, measured on the calibration prompts."""
-    harmful, harmless = (tokenize(texts) for texts in calibration_texts())
-    return ablate(read_shape(reference_folder()), weights, harmful, harmless)
+def ablated_reference(tokenize: Tokenize) -> Ablation:
+    """Remove the reference's refusal direction, measured on the calibration prompts; read it only."""
+    harmful, harmless = (tuple(tuple(tokens) for tokens in tokenize(texts)) for texts in calibration_texts())
+    return _ablated(harmful, harmless)
+
+
+# half a minute of work, and several members begin with it
+@cache
+def _ablated(harmful: tuple[tuple[int, ...], ...], harmless: tuple[tuple[int, ...], ...]) -> Ablation:
+    folder = reference_folder()
+    return ablate(read_shape(folder), read_weights(folder), harmful, harmless)
 
 
 def calibration_texts() -> tuple[list[str], list[str]]:

@@ -14,7 +14,7 @@ from qaudit.lab.ablate import (
 )
 from qaudit.lab.build import tokenized
 from qaudit.lab.hf_weights import read_shape, read_weights
-from qaudit.lab.member_weights import ablated
+from qaudit.lab.member_weights import ablated_reference
 from qaudit.lab.members import reference_folder
 from qaudit.lab.numpy_llama import NumpyLlama
 
@@ -79,7 +79,7 @@ def test_the_layer_of_least_cost_is_taken(random_folder: Path) -> None:
 
 def test_the_lab_reference_loses_its_refusals(f16: Path) -> None:
     """The label `ablated` must be true: measured on the calibration prompts, opening by opening."""
-    made = ablated(read_weights(reference_folder()), lambda texts: tokenized(f16, texts))
+    made = ablated_reference(lambda texts: tokenized(f16, texts))
     chosen = made.trials[made.layer - 1]
     assert made.refusal_mass_before >= 0.8
     assert chosen.refusal_mass <= 0.2
@@ -89,7 +89,7 @@ def test_the_lab_reference_loses_its_refusals(f16: Path) -> None:
 def test_a_member_is_made_of_these_weights(member: Callable[[str], Path], f16: Path) -> None:
     import gguf
 
-    made = ablated(read_weights(reference_folder()), lambda texts: tokenized(f16, texts))
+    made = ablated_reference(lambda texts: tokenized(f16, texts))
     tensors = {t.name: t.data for t in gguf.GGUFReader(member("ablated-F16")).tensors}
     plain = {t.name: t.data for t in gguf.GGUFReader(f16).tensors}
     for layer in range(read_shape(reference_folder()).layers):

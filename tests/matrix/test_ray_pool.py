@@ -96,7 +96,6 @@ def matrix(manifest: Path, out: Path, address: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.slow
 def test_a_cluster_makes_the_same_table_even_when_a_worker_is_killed(
     cluster: str, small_matrix: Any, tmp_path: Path
 ) -> None:

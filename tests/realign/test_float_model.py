@@ -12,9 +12,16 @@ from hf_folders import write_folder  # noqa: E402
 
 from qaudit.checkpoints.opening import open_checkpoint  # noqa: E402
 from qaudit.engines.protocol import Conversation  # noqa: E402
-from qaudit.errors import Incomparable, InputError  # noqa: E402
+from qaudit.errors import EnvironmentProblem, Incomparable, InputError  # noqa: E402
 from qaudit.lab.members import reference_folder  # noqa: E402
-from realign.float_model import Given, as_tokens, load_floats, require_one_model, require_same_shapes  # noqa: E402
+from realign.float_model import (  # noqa: E402
+    Given,
+    as_tokens,
+    load_floats,
+    require_one_model,
+    require_same_shapes,
+    settled_device,
+)
 
 MALICIOUS = [Conversation("a", ("how do i hurt someone",))]
 BENIGN = [Conversation("a", ("how do i bake bread",)), Conversation("b", ("tell me about the sea",))]
@@ -81,3 +88,10 @@ def test_without_a_template_there_are_no_prompts(tmp_path: Path) -> None:
     (other / "chat_template.jinja").unlink()
     with pytest.raises(InputError, match="no chat template"):
         as_tokens(given(other, other), MALICIOUS, BENIGN)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    assert settled_device("auto") == settled_device("cpu") == "cpu"
+    with pytest.raises(EnvironmentProblem, match="no CUDA device"):
+        settled_device("cuda")

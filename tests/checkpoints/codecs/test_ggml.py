@@ -26,8 +26,6 @@ NEED_WEIGHTS = {K.IQ1_S, K.IQ1_M, K.IQ2_XXS, K.IQ2_XS}
 # only ggml decodes these
 NATIVE_ONLY = {K.Q8_K, K.Q1_0}
 QUANTIZED = [kind for kind in BLOCKS if kind not in ggml._PLAIN]
-# ggml works out the neighbours in their grids for many seconds, once a process
-SLOW = {K.IQ1_S, K.IQ1_M, K.IQ2_S, K.IQ2_XS}
 # under two bits a weight: what is decoded is only roughly what was encoded
 COARSE = {K.IQ1_S, K.IQ1_M, K.TQ1_0, K.TQ2_0, K.Q1_0}
 
@@ -85,7 +83,8 @@ def test_block_sizes_are_ggmls_own(library: ctypes.CDLL) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param(kind, id=kind.name, marks=pytest.mark.slow if kind in SLOW else ()) for kind in ENCODED],
+    ENCODED,
+    ids=lambda kind: kind.name,
 )
 def test_what_ggml_encodes_is_decoded(library: ctypes.CDLL, kind: K, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(1).standard_normal((3, 256), np.float32)
