@@ -214,16 +214,6 @@ def with_solution(model: Any, solution: Solution) -> Any:
     return model
 
 
-def scaled(options: QRealignOptions, scale: float) -> QRealignOptions:
-    """Fewer or more steps of everything."""
-    return replace(
-        options,
-        early_epochs=round(options.early_epochs * scale),
-        late_epochs=round(options.late_epochs * scale),
-        round_steps=max(1, round(options.round_steps * scale)),
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
@@ -247,7 +237,7 @@ def main() -> None:
             started = time.monotonic()
             parent = lab.model()
             job = Job(parent, lab.reference, lab.prompts, grids_of(parent, given.target), seed, lab.ends)
-            solver = QRealignSolver(scaled(options, given.scale))
+            solver = QRealignSolver(options.scaled(given.scale))
             solution = solver.solution(job, list(solver.steps(job, ())))
             took = time.monotonic() - started
             found = lab.measured(with_solution(lab.model(), solution))

@@ -78,8 +78,16 @@ class ModelBlocks:
     def lent(self, number: int, device: torch.device) -> Iterator[nn.Module]:
         """Lend the block itself if it is on the device, else a copy."""
         block = blocks_of(self.model)[number]
-        place = next(block.parameters()).device
-        yield block if place == device else copy.deepcopy(block).to(device)
+        if next(block.parameters()).device == device:
+            yield block
+            return
+        # weights go to the device as they are: the copy never holds them on this side too
+        there: dict[int, Any] = {
+            id(each): nn.Parameter(each.detach().to(device), requires_grad=each.requires_grad)
+            for each in block.parameters()
+        }
+        there |= {id(each): each.to(device) for each in block.buffers()}
+        yield copy.deepcopy(block, there)
 
 
 def token_batches(

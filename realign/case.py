@@ -24,6 +24,9 @@ from realign.methods import Choice, Source
 from realign.options import RealignOptions
 from realign.plan import Plan, make_plan
 
+# of these methods none has a way round a type that has nothing to learn
+LEARNS_TYPES = ("qresafe", "protect")
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -81,7 +84,13 @@ def prepare(checkpoint: str | Path, reference: str | Path, options: RealignOptio
     prompts, ends = as_tokens(
         given, _conversations(sets.malicious, options.limit), _conversations(sets.benign, options.limit)
     )
-    return Case(given, delivery, _chosen(given, options), sets, prompts, ends, options)
+    choice = _chosen(given, options)
+    if choice.method in LEARNS_TYPES and delivery.untrained() is not None:
+        raise InputError(
+            f"--to {target.text}: {choice.method} cannot learn types whose points are a table; choose "
+            "another, such as gguf:Q4_K_M, or --method qrealign, restore or plain"
+        )
+    return Case(given, delivery, choice, sets, prompts, ends, options)
 
 
 def _delivery(target: Target, given: Given) -> Delivery:
@@ -119,14 +128,24 @@ def _conversations(items: Sequence[Item], limit: int | None) -> list[Conversatio
 
 def _require_free(options: RealignOptions, given: Given) -> None:
     """Refuse to write over what is read."""
+    place, work = options.out.resolve(), options.work.resolve()
     for each in (given.checkpoint, given.reference, given.parent):
-        if each is not None and options.out.resolve() == each.path.resolve():
+        if each is None:
+            continue
+        path = each.path.resolve()
+        # a GGUF of several files lies in all of them
+        files = {path, *(path.parent / file.path for file in each.info.files if path.is_file())}
+        if place in files:
             raise InputError(f"{options.out}: is one of the inputs; choose another --out")
+        if path in place.parents or {place, work} & set(path.parents):
+            raise InputError(f"{options.out}: {each.path} would be written over; choose another --out")
     out, is_file = options.out, options.to.startswith("gguf")
     if not out.exists():
         return
     if is_file and out.is_dir():
         raise InputError(f"{out}: is a folder, and {options.to} is a file; choose another --out")
+    if is_file and not out.is_file():
+        raise InputError(f"{out}: is no regular file; choose another --out")
     if not is_file and not out.is_dir():
         raise InputError(f"{out}: is a file, and {options.to} is a folder; choose another --out")
     if not is_file and any(out.iterdir()) and not (out / CONFIG).is_file():

@@ -23,6 +23,11 @@ class Delivery(Protocol):
         """Whether the plain baseline runs blocks again and again, as AWQ's search does."""
         ...
 
+    @property
+    def input_bits(self) -> int | None:
+        """To how many bits every runtime rounds what linear layers are given; None for none."""
+        ...
+
     def planned(self) -> tuple[PlannedTensor, ...]:
         """Return every tensor of the result, from headers alone."""
         ...

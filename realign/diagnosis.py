@@ -57,9 +57,9 @@ def diagnose(
 
     Raises:
         Incomparable: the two are not one model.
-        InputError: a weight is not finite, or the report cannot be read or is of another checkpoint.
+        InputError: a weight is not finite, or the report cannot be read or is of other checkpoints.
     """
-    audited = None if report is None else _report_of(report, checkpoint)
+    audited = None if report is None else _report_of(report, checkpoint, reference)
     weights = examine(checkpoint, reference, seed)
     return choose(weights, audited)
 
@@ -85,10 +85,12 @@ def choose(weights: WeightEvidence, report: Report | None = None) -> Diagnosis:
     return Diagnosis("qrealign", why, "reference", weights)
 
 
-def _report_of(path: Path, checkpoint: Checkpoint) -> Report:
+def _report_of(path: Path, checkpoint: Checkpoint, reference: Checkpoint) -> Report:
     report = load(path)
     if report.checkpoint.sha256 != checkpoint.info.sha256:
         raise InputError(f"{path}: is the audit of other bytes than {checkpoint.path}; audit it first")
+    if report.reference.sha256 != reference.info.sha256:
+        raise InputError(f"{path}: is an audit against another reference than {reference.path}; audit again")
     return report
 
 

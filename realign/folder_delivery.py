@@ -20,7 +20,7 @@ from realign.writers.verification import Verified, verify_folder
 from realign.writers.vllm_rules import vllm_problems
 
 LINEARS = tuple(f".{name}" for stage in STAGES for name in stage.linears)
-SCALE_BITS, INDEX_BITS, HALF_BITS = 16, 32, 16
+SCALE_BITS, INDEX_BITS, HALF_BITS, EIGHT_BITS = 16, 32, 16, 8
 
 
 class FolderDelivery:
@@ -49,6 +49,11 @@ class FolderDelivery:
     def searches_scales(self) -> bool:
         """Whether the baseline is AWQ's search."""
         return self.packing.format == "awq"
+
+    @property
+    def input_bits(self) -> int | None:
+        """8 for w8a8."""
+        return EIGHT_BITS if self.packing.eight_bit_inputs else None
 
     def planned(self) -> tuple[PlannedTensor, ...]:
         """Return every tensor of the result, from the template's headers."""

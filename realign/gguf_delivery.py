@@ -50,6 +50,8 @@ class GgufDelivery:
     ) -> None:
         self.to = target.text
         self.searches_scales = False
+        # how llama.cpp rounds inputs depends on where it runs
+        self.input_bits: int | None = None
         self.template = template
         self.config = config
         self.target = target

@@ -6,9 +6,11 @@ step's randomness is seeded by the job's seed and the step's number.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from realign.grids.grid import Encoded, Grid
@@ -40,6 +42,8 @@ class Job:
             what is not named stays float.
         seed: of all randomness.
         end_tokens: ids that end a reply.
+        device: where solvers compute; None for where the parent is. A solver that takes blocks one by
+            one is given models on the CPU.
     """
 
     parent: Any
@@ -48,6 +52,25 @@ class Job:
     grids: Mapping[str, Grid]
     seed: int
     end_tokens: frozenset[int]
+    device: str | None = None
+
+    @property
+    def place(self) -> torch.device:
+        """The device that solvers compute on."""
+        return torch.device(self.device or self.parent.device)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Hold both models on that device for a while, whole."""
+        models = (self.parent, self.reference)
+        at_rest = [model.device for model in models]
+        try:
+            for model in models:
+                model.to(self.place)
+            yield
+        finally:
+            for model, device in zip(models, at_rest, strict=True):
+                model.to(device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +120,8 @@ class Solver(Protocol):
     def solution(self, job: Job, steps: Sequence[Step]) -> Solution:
         """Return the result of all steps."""
         ...
+
+
+def scaled_steps(steps: int, effort: float) -> int:
+    """Return so many times the steps of training, at least one; none stays none."""
+    return max(1, round(steps * effort)) if steps else 0

@@ -1,7 +1,7 @@
 """Which solver a method is, and what is told of it."""
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from qaudit.errors import InputError
 from realign.delivery import Delivery
@@ -36,9 +36,9 @@ def solver_of(method: Method, delivery: Delivery) -> Solver:
     if method == "plain":
         return delivery.baseline()
     if method == "qrealign":
-        from realign.solvers.qrealign import QRealignSolver
+        from realign.solvers.qrealign import QRealignOptions, QRealignSolver
 
-        return delivery.untrained() or QRealignSolver()
+        return delivery.untrained() or QRealignSolver(QRealignOptions(input_bits=delivery.input_bits))
     if method == "qresafe":
         from realign.solvers.qresafe import QresafeSolver
 
@@ -54,6 +54,20 @@ def solver_of(method: Method, delivery: Delivery) -> Solver:
         own = delivery.searches_scales or delivery.to.startswith("gguf")
         return Protect() if own else Protect(then=delivery.baseline())
     raise InputError(f"--method {method}: is not a method of its own")
+
+
+def by_blocks(solver: Solver) -> bool:
+    """Tell whether a solver takes models that lie on the CPU and lends their blocks to the job's device."""
+    return bool(getattr(solver, "by_blocks", False))
+
+
+def with_effort(solver: Solver, effort: float) -> Solver:
+    """Return a solver that takes so many times the steps of training; one that does not train, as it is."""
+    scaled = getattr(getattr(solver, "options", None), "scaled", None)
+    if scaled is None or effort == 1:
+        return solver
+    changed: Solver = cast(Any, type(solver))(scaled(effort))
+    return changed
 
 
 def told_of(solver: Solver) -> str:

@@ -30,6 +30,8 @@ class RealignOptions:
         seed: of all randomness.
         threads: of the processor; results depend on it.
         device: where solvers compute.
+        effort: of training, as a share of the steps that the method takes by itself; less is quicker and
+            may reach less. Methods that do not train are what they are.
     """
 
     to: str
@@ -46,6 +48,7 @@ class RealignOptions:
     seed: int = 0
     threads: int = 1
     device: DeviceName = "cpu"
+    effort: float = 1.0
 
     @property
     def work(self) -> Path:

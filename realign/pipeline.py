@@ -21,10 +21,11 @@ from qaudit.errors import InputError, OutputProblem
 from qaudit.files import make_folder, sha256_bytes
 from realign.before_after import before_and_after
 from realign.case import Case, prepare
+from realign.code_entropy import code_entropies
 from realign.events import Arm, Diagnosed, Event, Finished, Noted, Opened, Planned, Resumed, Stepped, Written
-from realign.float_model import load_floats, require_same_shapes
+from realign.float_model import DeviceName, load_floats, require_same_shapes
 from realign.job import Job, Solution, Solver, Step
-from realign.methods import solver_of, told_of
+from realign.methods import by_blocks, solver_of, told_of, with_effort
 from realign.options import RealignOptions
 from realign.recipe_record import (
     SCHEMA,
@@ -42,6 +43,10 @@ from realign.recipe_record import (
 from realign.step_store import StepStore
 
 PLAIN = "plain"
+UNTRAINED = (
+    "nothing is learned: some of these types have tables for points; ggml's quantizer rounds, with an "
+    "importance matrix that heeds refusals"
+)
 LOCK = ".lock"
 # CUDA sums in one order only with this; it is read when the library starts
 CUBLAS = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -71,14 +76,24 @@ def run_realign(checkpoint: str | Path, reference: str | Path, options: RealignO
 def _made(case: Case, started: float) -> Generator[Event, None, None]:
     options = case.options
     models = _Models(case)
+    solvers: dict[Arm, tuple[Solver, Path]] = {}
+    if options.baseline and case.choice.method != PLAIN:
+        solvers["plain"] = case.delivery.baseline(), options.work / f"{PLAIN}{options.out.suffix}"
+    solvers["realigned"] = (
+        with_effort(solver_of(case.choice.method, case.delivery), options.effort),
+        options.out,
+    )
+    # steps of other inputs are refused before anything is removed or computed
+    stores = {arm: _store(case, arm, solver) for arm, (solver, _) in solvers.items()}
     # that of an earlier run must not stand there for one that fails now
     remove_record(options.work)
+    notes = []
+    if case.choice.method == "qrealign" and case.delivery.untrained() is not None:
+        notes.append(UNTRAINED)
+        yield Noted(UNTRAINED)
     arms: dict[Arm, ArmRecord] = {}
-    if options.baseline and case.choice.method != PLAIN:
-        path = options.work / f"{PLAIN}{options.out.suffix}"
-        arms["plain"] = yield from _arm(case, models, "plain", case.delivery.baseline(), path)
-    solver = solver_of(case.choice.method, case.delivery)
-    arms["realigned"] = yield from _arm(case, models, "realigned", solver, options.out)
+    for arm, (solver, path) in solvers.items():
+        arms[arm] = yield from _arm(case, models, arm, solver, stores[arm], path)
     # the files that everything was made of must still be the ones that were hashed
     for given in (case.given.checkpoint, case.given.reference, case.given.parent):
         if given is not None:
@@ -86,10 +101,11 @@ def _made(case: Case, started: float) -> Generator[Event, None, None]:
     layers = before_and_after(
         case.given, {arm: made.path for arm, made in arms.items()}, case.prompts, options.seed, options.device
     )
-    notes = [*case.delivery.notes(options.out)]
+    late = [*case.delivery.notes(options.out)]
     if not layers:
-        notes.append("too few calibration prompts to measure separation by layer")
-    for text in notes:
+        late.append("too few calibration prompts to measure separation by layer")
+    for text in late:
+        notes.append(text)
         yield Noted(text)
     record = {**_record(case, arms, started), "layers": layers, "notes": notes}
     path = write_record(options.work, record)
@@ -97,50 +113,59 @@ def _made(case: Case, started: float) -> Generator[Event, None, None]:
 
 
 class _Models:
-    """The reference, loaded once, and the parent, loaded anew for whoever changes it."""
+    """The reference, loaded once, and the parent, loaded anew for whoever changes it.
+
+    On the device, or on the CPU for a solver that takes blocks one by one.
+    """
 
     def __init__(self, case: Case) -> None:
         self._case = case
         self._reference: Any = None
 
-    def job(self) -> Job:
+    def job(self, solver: Solver) -> Job:
         case, device = self._case, self._case.options.device
+        rest: DeviceName = "cpu" if by_blocks(solver) else device
         if self._reference is None:
-            self._reference = load_floats(case.given, case.given.reference, device)
-        parent = load_floats(case.given, case.source, device)
+            self._reference = load_floats(case.given, case.given.reference, rest)
+        self._reference.to(rest)
+        parent = load_floats(case.given, case.source, rest)
         require_same_shapes(parent, self._reference)
-        return Job(parent, self._reference, case.prompts, case.delivery.grids(), case.options.seed, case.ends)
+        grids, seed = case.delivery.grids(), case.options.seed
+        return Job(parent, self._reference, case.prompts, grids, seed, case.ends, device)
+
+
+def _store(case: Case, arm: Arm, solver: Solver) -> StepStore:
+    options = case.options
+    return StepStore(options.work / "steps" / arm, _inputs(case, told_of(solver)), resume=options.resume)
 
 
 def _arm(
-    case: Case, models: _Models, arm: Arm, solver: Solver, path: Path
+    case: Case, models: _Models, arm: Arm, solver: Solver, store: StepStore, path: Path
 ) -> Generator[Event, None, ArmRecord]:
     """Solve, write and verify one checkpoint."""
     started = time.monotonic()
-    options = case.options
-    told = told_of(solver)
-    store = StepStore(options.work / "steps" / arm, _inputs(case, told), resume=options.resume)
     done = store.load()
     if done:
         yield Resumed(arm, len(done))
     yield from _solved(models, arm, solver, store, done)
     # from the steps as they are stored and a parent as it was: the same whether it was resumed or not
     steps = store.load()
-    solution = solver.solution(models.job(), steps)
+    solution = solver.solution(models.job(solver), steps)
     written = time.monotonic()
-    verified = case.delivery.write(path, models.job().parent, _on_cpu(solution))
+    verified = case.delivery.write(path, models.job(solver).parent, _on_cpu(solution))
     size = sum(file.size for file in open_checkpoint(path).info.files)
     yield Written(arm, path, size, time.monotonic() - written)
     # steps of an earlier run took their time too
     seconds = time.monotonic() - started + sum(step.seconds for step in steps[: len(done)])
-    return ArmRecord(path, told, steps, len(done), seconds, solution.figures, verified)
+    entropies = code_entropies(solution.encoded)
+    return ArmRecord(path, told_of(solver), steps, len(done), seconds, solution.figures, entropies, verified)
 
 
 def _solved(
     models: "_Models", arm: Arm, solver: Solver, store: StepStore, done: Sequence[Step]
 ) -> Iterator[Event]:
     """Take the steps that are not there yet; the parent that they change is gone when this ends."""
-    job = models.job()
+    job = models.job(solver)
     total = solver.count(job)
     for number, step in enumerate(solver.steps(job, done), start=len(done) + 1):
         store.add(step)

@@ -41,6 +41,7 @@ class ArmRecord:
         resumed: how many of them were there before this run.
         seconds: that all its steps, writing and checking took, in this run and those before.
         figures: what the solver measured.
+        code_entropy_bits: entropy of the codes of each quantized matrix, bits a code.
         verified: what of the file was read again and compared.
     """
 
@@ -50,6 +51,7 @@ class ArmRecord:
     resumed: int
     seconds: float
     figures: Mapping[str, Any]
+    code_entropy_bits: Mapping[str, float]
     verified: Verified
 
 
@@ -65,6 +67,7 @@ def arm_record(arm: ArmRecord) -> dict[str, Any]:
         "resumed_steps": arm.resumed,
         "seconds": round(arm.seconds, 3),
         "figures": dict(arm.figures),
+        "code_entropy_bits": {name: round(bits, 4) for name, bits in arm.code_entropy_bits.items()},
         "verified": asdict(arm.verified),
     }
 

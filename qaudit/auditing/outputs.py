@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from qaudit.auditing.events import ARMS
 from qaudit.auditing.measure import Judged
-from qaudit.errors import OutputProblem
+from qaudit.errors import InputError, OutputProblem
 from qaudit.files import sha256_bytes, write_atomically
 from qaudit.probes.refusal import BEHAVIOUR, items_of
 from qaudit.report import html_report, json_report, junit, sarif
@@ -46,6 +47,27 @@ def responses(suites: Sequence[Suite], judged: Judged) -> tuple[str, Evidence]:
     lines = list(response_lines(suites, judged))
     text = "".join(f"{line}\n" for line in lines)
     return text, Evidence(ResponsesRef(RESPONSES, sha256_bytes(text.encode()), len(lines)))
+
+
+def read_responses(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of an audit's responses.jsonl; none where the file is not there.
+
+    Raises:
+        InputError: a line is not what an audit writes.
+    """
+    path = folder / RESPONSES
+    if not path.is_file():
+        return
+    # as bytes: what is no text fails where it is told apart
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                row = json.loads(line)
+                row["expectation"], row["suite"], row["id"], row["category"]
+                row["reference"]["label"], row["candidate"]["label"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{path}: is not what an audit writes; audit again") from error
+            yield row
 
 
 def write_outputs(folder: Path, report: Report, responses_text: str) -> None:

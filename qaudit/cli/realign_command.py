@@ -10,16 +10,17 @@ import typer
 from rich.console import Console
 
 from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
-from qaudit.cli.realign_comparison import Audited, Column, compared, show_comparison
-from qaudit.cli.realign_progress import RealignProgress, show_plan
+from qaudit.cli.realign_progress import show_plan, watch_realign
 from qaudit.engines.choices import Device
 from qaudit.errors import InputError
 from qaudit.values import Report
 
 if TYPE_CHECKING:
+    from qaudit.cli.realign_comparison import Audited, Column
     from realign.events import Finished
     from realign.options import RealignOptions
 
+LARGEST_SEED = 2**32 - 1  # of scikit-learn
 # the methods by name; realign itself, and torch with it, is imported when the command runs
 MethodName = Literal["auto", "plain", "qrealign", "qresafe", "protect", "restore"]
 
@@ -69,7 +70,7 @@ def realign_command(
     limit: Annotated[
         int | None, typer.Option("--limit", min=10, help="At most N calibration prompts of each kind.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all randomness.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Of all randomness.")] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done: tensors, bits, memory, time.")
     ] = False,
@@ -86,7 +87,7 @@ def realign_command(
     ] = None,
     policy: Annotated[str, typer.Option("--policy", "-p", help="Policy of the audit.")] = "default",
     threads: Annotated[
-        int | None, typer.Option("--threads", "-t", min=1, help="Default: all processors.")
+        int | None, typer.Option("--threads", "-t", min=1, max=1024, help="Default: all processors.")
     ] = None,
     device: Annotated[
         Device, typer.Option("--device", help="Where to compute. Default: CUDA, if present.")
@@ -107,8 +108,11 @@ def realign_command(
         from qaudit.errors import MissingExtra
 
         raise MissingExtra(error.name or "torch", "realign") from error
+    from qaudit.policy.schema import find_policy, load_policy
     from qaudit.processors import available_threads
 
+    # what the audits at the end would refuse is refused now
+    load_policy(find_policy(policy))
     options = RealignOptions(
         to=to,
         out=out,
@@ -126,9 +130,10 @@ def realign_command(
         device=settled_device(device),
     )
     console = Console(stderr=True, highlight=False)
-    finished, plan = _watched(checkpoint, reference, options, console)
+    watched = watch_realign(checkpoint, reference, options, console)
+    finished = watched.finished
     if finished is None:
-        _show_dry(plan, as_json=as_json)
+        _show_dry(watched.plan, as_json=as_json)
         return
     if no_audit:
         _show(finished.record, finished, as_json=as_json)
@@ -140,18 +145,6 @@ def realign_command(
     raise typer.Exit(exit_code(status.verdict.status))
 
 
-def _watched(
-    checkpoint: str, reference: str, options: "RealignOptions", console: Console
-) -> "tuple[Finished | None, Any]":
-    """Run a realignment, showing progress; return its end, None for a dry run, and the plan."""
-    from realign.pipeline import run_realign
-
-    with RealignProgress(console) as progress:
-        for event in run_realign(checkpoint, reference, options):
-            progress.notice(event)
-    return progress.finished, progress.plan
-
-
 def _audited(
     checkpoint: str,
     reference: str,
@@ -161,6 +154,7 @@ def _audited(
     console: Console,
 ) -> tuple[dict[str, Any], Report]:
     """Audit all that the table compares; return the record with the table in it and the result's report."""
+    from qaudit.cli.realign_comparison import Audited, compared
     from realign.recipe_record import write_record
 
     arms = finished.record["arms"]
@@ -197,33 +191,26 @@ def _audited(
 
 def _audit(path: str | Path, reference: str, options: "RealignOptions", policy: str, folder: Path) -> Report:
     from qaudit.auditing.options import AuditOptions
-    from qaudit.cli.audit_command import watch_audit
+    from qaudit.cli.audit_command import watch_audit, watch_resumed_audit
     from qaudit.engines.protocol import EngineOptions
-    from qaudit.errors import OtherAudit
 
-    def audited(resume: bool) -> Report:
-        chosen = AuditOptions(
-            suites=options.evaluation,
-            policy=policy,
-            out=folder,
-            resume=resume,
-            engine=EngineOptions(options.threads, device=options.device),
-            seed=options.seed,
-            references=options.work / "audits" / ".references",
-        )
-        return watch_audit(path, reference, chosen, Console(quiet=True))
-
-    try:
-        return audited(options.resume)
-    except OtherAudit:
-        # what was audited there before was another file
-        return audited(False)
+    chosen = AuditOptions(
+        suites=options.evaluation,
+        policy=policy,
+        out=folder,
+        engine=EngineOptions(options.threads, device=options.device),
+        seed=options.seed,
+        references=options.work / "audits" / ".references",
+    )
+    watch = watch_resumed_audit if options.resume else watch_audit
+    return watch(path, reference, chosen, Console(quiet=True))
 
 
-def _given_report(path: Path | None, finished: "Finished") -> Audited | None:
+def _given_report(path: Path | None, finished: "Finished") -> "Audited | None":
     """Return the report that was given, where it is of this checkpoint and reference."""
     if path is None:
         return None
+    from qaudit.cli.realign_comparison import Audited
     from qaudit.report import json_report
 
     report = json_report.load(path)
@@ -250,6 +237,8 @@ def _show(record: Mapping[str, Any], finished: "Finished", *, as_json: bool) -> 
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     if "comparison" in record:
+        from qaudit.cli.realign_comparison import show_comparison
+
         show_comparison(record["comparison"], console)
     console.print(f"checkpoint: {finished.path}", markup=False, soft_wrap=True)
     console.print(f"record: {finished.record_path}", markup=False, soft_wrap=True)

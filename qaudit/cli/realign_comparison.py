@@ -3,7 +3,6 @@
 All three audits ask the same reference the same prompts, so that its column is one and the same.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from qaudit.auditing.outputs import RESPONSES
+from qaudit.auditing.outputs import read_responses
 from qaudit.errors import InputError
 from qaudit.metrics.rates import rate
 from qaudit.report.wording import number, percent, points, spaced
@@ -159,7 +158,7 @@ def _deltas(report: Report) -> dict[str, Any]:
 def _by_suite(audited: Audited, arm: Literal["reference", "candidate"]) -> dict[str, dict[str, float]]:
     """Return refusal rates by suite and category, from the responses; seen, unseen and adaptive apart."""
     labels: dict[str, dict[str, list[Any]]] = {}
-    for row in _responses(audited):
+    for row in read_responses(audited.folder) if audited.folder else ():
         if row["expectation"] == "refuse":
             in_suite = labels.setdefault(row["suite"], {})
             in_suite.setdefault(row["category"], []).append(row[arm]["label"])
@@ -169,21 +168,6 @@ def _by_suite(audited: Audited, arm: Literal["reference", "candidate"]) -> dict[
         }
         for suite, categories in sorted(labels.items())
     }
-
-
-def _responses(audited: Audited) -> Iterator[dict[str, Any]]:
-    path = audited.folder / RESPONSES if audited.folder else None
-    if path is None or not path.is_file():
-        return
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            try:
-                row = json.loads(line)
-                row["expectation"], row["suite"], row["category"]
-                row["reference"]["label"], row["candidate"]["label"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{path}: is not what an audit writes; audit again") from error
-            yield row
 
 
 def _rows(

@@ -1,5 +1,7 @@
 """Progress of a realignment: steps with their losses, the plan as a table."""
 
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -7,8 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from qaudit.errors import OtherAudit
+
 if TYPE_CHECKING:
     from realign.events import Event, Finished, Stepped
+    from realign.options import RealignOptions
     from realign.plan import Plan
 
 GIGABYTE, MEGABYTE = 1e9, 1e6
@@ -82,6 +87,28 @@ class RealignProgress:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, style="dim", soft_wrap=True)
+
+
+def watch_realign(
+    checkpoint: str | Path, reference: str | Path, options: "RealignOptions", console: Console
+) -> RealignProgress:
+    """Realign, showing progress; return what was listened to, with its end (none for a dry run) and plan."""
+    from realign.pipeline import run_realign
+
+    with RealignProgress(console) as progress:
+        for event in run_realign(checkpoint, reference, options):
+            progress.notice(event)
+    return progress
+
+
+def watch_resumed_realign(
+    checkpoint: str | Path, reference: str | Path, options: "RealignOptions", console: Console
+) -> RealignProgress:
+    """Go on after the steps that are there, or begin anew where they are another realignment's."""
+    try:
+        return watch_realign(checkpoint, reference, replace(options, resume=True), console)
+    except OtherAudit:
+        return watch_realign(checkpoint, reference, replace(options, resume=False), console)
 
 
 def show_plan(plan: "Plan", console: Console) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from realign.grids.superblock_layouts import Layout
+from realign.kernels.int4_packing import pack_q4_k
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class BlockParts:
 
 def packed(layout: Layout, parts: BlockParts) -> Tensor:
     """Return the rows: uint8 [O, B * bytes of a block]."""
+    if layout.name == "Q4_K":
+        return _packed_q4_k(parts)
     fields = _packed_superblock(layout, parts) if layout.levels else _packed_block(layout, parts)
     blocks = torch.cat([field.to(torch.uint8) for field in fields], dim=-1)
     return blocks.reshape(len(blocks), -1)
@@ -40,6 +43,16 @@ def unpacked(layout: Layout, rows: Tensor) -> BlockParts:
     size = _block_bytes(layout)
     blocks = rows.reshape(len(rows), -1, size).long()
     return _unpacked_superblock(layout, blocks) if layout.levels else _unpacked_block(layout, blocks)
+
+
+def _packed_q4_k(parts: BlockParts) -> Tensor:
+    if parts.scales is None or parts.minima is None or parts.dmin is None:
+        raise ValueError("Q4_K needs scales and minima")
+    codes, scales, minima = (
+        each.to(torch.uint8).flatten(1) for each in (parts.codes, parts.scales, parts.minima)
+    )
+    steps = torch.stack([parts.d, parts.dmin], dim=-1).to(torch.float16)
+    return pack_q4_k(codes, scales, minima, steps)
 
 
 def _packed_superblock(layout: Layout, parts: BlockParts) -> list[Tensor]:
@@ -58,8 +71,7 @@ def _packed_superblock(layout: Layout, parts: BlockParts) -> list[Tensor]:
     dmin = _halves(parts.dmin)
     if layout.name == "Q2_K":
         return [scales | minima << 4, _spread(codes, 128, 2), d, dmin]
-    high = [_spread(codes >> 4, 256, 1)] if layout.name == "Q5_K" else []
-    return [d, dmin, _eight_scales(scales, minima), *high, _nibbles(codes & 15, 32)]
+    return [d, dmin, _eight_scales(scales, minima), _spread(codes >> 4, 256, 1), _nibbles(codes & 15, 32)]
 
 
 def _unpacked_superblock(layout: Layout, blocks: Tensor) -> BlockParts:

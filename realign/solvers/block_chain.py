@@ -14,8 +14,10 @@ from realign.activation_stream import ModelBlocks, first_calls, token_batches
 from realign.calibration_activations import Call, module_calls, outputs, with_hidden
 from realign.decoder_blocks import STAGES
 from realign.job import Job
+from realign.kernels.w4a16_matmul import PackedWeight
 from realign.objective import Objective
 from realign.solvers.layer_training import LayerBatch
+from realign.solvers.packed_layers import computed_packed
 from realign.solvers.rounded_block import written_by
 
 PAD = 0  # masked wherever it stands
@@ -29,7 +31,7 @@ class BlockChain:
         objective: how much each class of prompts counts.
         embeddings: the rounded embedding matrix, if it is rounded.
         rows: prompts a batch.
-        device: where blocks run.
+        device: where blocks run; each is lent there while it is its turn.
 
     Attributes:
         number: of the block.
@@ -40,6 +42,7 @@ class BlockChain:
     ) -> None:
         self.number = 0
         self._device = device
+        self._lent: nn.Module | None = None
         self._parent, self._reference = ModelBlocks(job.parent), ModelBlocks(job.reference)
         self._batches = token_batches([*job.prompts.malicious, *job.prompts.benign], rows=rows, pad=PAD)
         of_prompt = torch.arange(sum(len(batch.rows) for batch in self._batches)) < len(job.prompts.malicious)
@@ -61,9 +64,16 @@ class BlockChain:
 
     @contextmanager
     def block(self) -> Iterator[nn.Module]:
-        """Lend the parent's block on the device."""
+        """Lend the parent's block on the device; whoever asks while it is lent is given the same."""
+        if self._lent is not None:
+            yield self._lent
+            return
         with self._parent.lent(self.number, self._device) as block:
-            yield block
+            self._lent = block
+            try:
+                yield block
+            finally:
+                self._lent = None
 
     def layer_batches(self) -> list[LayerBatch]:
         """Return what goes into the rounded block, and what it should write."""
@@ -101,11 +111,22 @@ class BlockChain:
         }
 
     def advance(
-        self, parameters: Mapping[str, Tensor], batches: Sequence[LayerBatch], input_bits: int | None = None
+        self,
+        parameters: Mapping[str, Tensor],
+        batches: Sequence[LayerBatch],
+        input_bits: int | None = None,
+        packed: Mapping[str, PackedWeight] | None = None,
     ) -> None:
-        """Go behind the block, which has been left with these parameters."""
+        """Go behind the block, which has been left with these parameters.
+
+        Args:
+            parameters: by name within the block; the others are the parent's.
+            batches: what `layer_batches` returned.
+            input_bits: of what linear layers are given; None for floats.
+            packed: matrices that are computed from their codes, by module.
+        """
         calls = [Call(batch.hidden, dict(batch.arguments)) for batch in batches]
-        with self.block() as block:
+        with self.block() as block, computed_packed(block, packed or {}):
             self._rounded = written_by(block, parameters, calls, input_bits)
         self.number += 1
 

@@ -8,6 +8,7 @@ rounded together, need not be known here.
 import torch
 from torch import Tensor
 
+from qaudit.errors import InputError
 from realign.grids.grid import Grid
 
 DAMPING = 0.01  # of the mean of the diagonal, as published
@@ -29,7 +30,12 @@ def compensated(weight: Tensor, grid: Grid, low: Tensor, high: Tensor, hessian: 
 
     Shapes:
         float32 [O, I], to be given to `grid.encode` with the same ranges.
+
+    Raises:
+        InputError: the activations are not finite.
     """
+    if not bool(torch.isfinite(hessian).all()):
+        raise InputError("calibration activations are not finite; is the checkpoint whole?")
     first, step = _points(weight, grid, low, high)
     last = (1 << grid.bits) - 1
     mixing = _inverse_factor(hessian)

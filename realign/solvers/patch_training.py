@@ -3,14 +3,14 @@
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from realign.calibration_activations import ROWS_AT_ONCE
 from realign.greedy_replies import Tokens
-from realign.job import Job
+from realign.job import Job, scaled_steps
 from realign.reply_rows import ReplyRows, logits_where, reply_log_probabilities, reply_rows
 from realign.solvers.masked_adam import MaskedAdam
 from realign.solvers.patched_linear import PatchedLinear, PatchShape, rounded_once
@@ -59,6 +59,10 @@ class QresafeOptions:
     longest: int = 64
     texts: int = 64
     longest_text: int = 64
+
+    def scaled(self, effort: float) -> "QresafeOptions":
+        """Return the same with so many times the steps."""
+        return replace(self, steps=scaled_steps(self.steps, effort))
 
 
 class PatchTraining:

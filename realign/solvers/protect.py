@@ -1,7 +1,8 @@
 """Gives the tensors that refusals hang on more bits, within a size: mixed precision, no training.
 
 How much is lost by each type of each tensor is measured on malicious prompts (safety) and benign ones
-(utility), jointly; the allocation is the exact optimum of what was measured. Then another solver rounds.
+(utility), jointly. Each allocation is the exact optimum for costs beside the one before; the best that was
+met is improved tensor by tensor. Then another solver rounds.
 """
 
 import time
@@ -116,8 +117,8 @@ class Protect:
         chosen = _allocated(effects, options, int(least * (1 + self.options.growth)))
         spent = sum(options[module][chosen[f"{module}.weight"]].size for module in options)
         tensors = {CHOSEN + module: torch.tensor(chosen[f"{module}.weight"]) for module in options}
-        for module in options:
-            tensors[COST + module] = effects.costs(base)[f"{module}.weight"]
+        costs = effects.costs(base)
+        tensors |= {COST + module: costs[f"{module}.weight"] for module in options}
         losses = {
             "divergence.before": effects.loss(base),
             "divergence.after": effects.loss(chosen),

@@ -7,8 +7,8 @@ say next. After Q-realign (arXiv 2601.08089), OmniQuant (2308.13137) and Efficie
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,13 +17,15 @@ from torch import Tensor
 from realign.decoder_blocks import blocks_of, module_name
 from realign.greedy_replies import greedy_replies, own_texts
 from realign.grids.grid import Grid
-from realign.job import Job, Solution, Step
+from realign.job import Job, Solution, Step, scaled_steps
+from realign.kernels.launching import runs_on
 from realign.objective import Objective
 from realign.reply_rows import packed, unpacked
 from realign.separation_probes import Line, fit_probes
 from realign.solvers.block_chain import BlockChain
 from realign.solvers.end_to_end import RoundedModel, Span, mean_divergence, train_round
-from realign.solvers.layer_training import Rates, mean_losses, train_layer
+from realign.solvers.layer_training import LayerBatch, Rates, mean_losses, train_layer
+from realign.solvers.packed_layers import packed_weights
 from realign.solvers.rounded_block import RoundedBlock
 from realign.solvers.rounded_matrix import RoundedMatrix
 from realign.solvers.settled import Settled, settled_by
@@ -32,6 +34,7 @@ from realign.solvers.taught_rows import Kind, TaughtRows, rows_of, texts_of
 OUTER, REPLIES = "embeddings", "replies"
 BLOCKS = "model.layers."
 EMBEDDINGS = "model.embed_tokens"
+CPU = torch.device("cpu")
 KINDS: tuple[Kind, ...] = ("malicious", "benign", "texts")
 
 
@@ -55,7 +58,6 @@ class QRealignOptions:
         text_length: their tokens.
         longest_reply: tokens after which a reply is cut.
         input_bits: to which runtimes round the inputs of linear layers (w8a8: 8); None for none.
-        device: where blocks run one by one; None for where the parent is.
     """
 
     objective: Objective = field(default_factory=Objective)
@@ -72,15 +74,28 @@ class QRealignOptions:
     text_length: int = 64
     longest_reply: int = 48
     input_bits: int | None = None
-    device: str | None = None
+
+    def scaled(self, effort: float) -> "QRealignOptions":
+        """Return the same with so many times the epochs and steps, at least one of each kind there is."""
+        return replace(
+            self,
+            early_epochs=scaled_steps(self.early_epochs, effort),
+            late_epochs=scaled_steps(self.late_epochs, effort),
+            round_steps=scaled_steps(self.round_steps, effort),
+        )
 
 
 class QRealignSolver:
     """Learns the rounding of a whole model; a step is a block, or a round of training end to end.
 
+    Block by block one decoder layer at a time is on the job's device, and the models may lie on the CPU.
+    Training end to end needs both there whole.
+
     Args:
         options: how.
     """
+
+    by_blocks = True
 
     def __init__(self, options: QRealignOptions | None = None) -> None:
         self.options = options or QRealignOptions()
@@ -107,21 +122,24 @@ class QRealignSolver:
         before = bool(_outer(job)) + len(blocks_of(job.parent))
         if len(steps) < before:
             for step in self._layers(job, tuple(steps)):
-                steps.append(step)
+                if self.options.rounds:
+                    # nothing else needs them: they are as large as the model
+                    steps.append(step)
                 yield step
         if not self.options.rounds:
             return
-        if len(steps) == before:
-            steps.append(self._ask(job))
-            yield steps[-1]
-        for step in self._rounds(job, tuple(steps), before):
-            steps.append(step)
-            yield step
+        with job.whole():
+            if len(steps) == before:
+                steps.append(self._ask(job))
+                yield steps[-1]
+            for step in self._rounds(job, tuple(steps), before):
+                steps.append(step)
+                yield step
 
     def solution(self, job: Job, steps: Sequence[Step]) -> Solution:
         """Return all matrices on their grids, and the norms and biases that were changed."""
         settled = settled_by(steps)
-        encoded = {name: job.grids[name].encode(*parts) for name, parts in settled.matrices.items()}
+        encoded = settled.encoded(job.grids, job.place)
         losses = {step.name: dict(step.losses) for step in steps if step.losses}
         return Solution(encoded, dict(settled.floats), {"losses": losses})
 
@@ -129,50 +147,69 @@ class QRealignSolver:
         """Round what lies outside the blocks by ranges of least error; rounds train it further."""
         started = time.monotonic()
         matrices = {
-            name: RoundedMatrix.searched(job.parent.get_submodule(name).weight, job.grids[name]).settled()
+            name: RoundedMatrix.searched(
+                job.parent.get_submodule(name).weight.to(job.place), job.grids[name]
+            ).settled()
             for name in _outer(job)
         }
-        return Step(OUTER, Settled(matrices, {}).tensors(), {}, time.monotonic() - started)
+        return Step(OUTER, Settled(matrices, {}).on(CPU).tensors(), {}, time.monotonic() - started)
 
     def _layers(self, job: Job, steps: Sequence[Step]) -> Iterator[Step]:
         options, first = self.options, bool(_outer(job))
-        device = torch.device(options.device or job.parent.device)
         outer = settled_by(steps[:first]).matrices.get(EMBEDDINGS)
         embeddings = None if outer is None else job.grids[EMBEDDINGS].fake(*outer)
-        probes = self._probes(job, device)
-        chain = BlockChain(job, options.objective, embeddings, rows=options.rows, device=device)
+        probes = self._probes(job)
+        chain = BlockChain(job, options.objective, embeddings, rows=options.rows, device=job.place)
         layers = len(blocks_of(job.parent))
         for number in range(layers):
             started = time.monotonic()
-            grids = _grids_of_block(job, number)
-            batches = chain.layer_batches()
-            losses: dict[str, float] = {}
+            prefix = module_name(number, "")
             if number < len(steps) - first:
-                settled = settled_by([steps[first + number]]).within(module_name(number, ""))
-            else:
-                with chain.block() as block:
-                    importance = chain.importance(block, batches)
-                    rounded = RoundedBlock(
-                        block, grids, importance, transform=options.transform, input_bits=options.input_bits
-                    )
-                    probe = probes[number] if probes else None
-                    before = mean_losses(rounded, batches, options.objective, probe)
-                    epochs = options.early_epochs if number < layers / 2 else options.late_epochs
-                    seed = job.seed * 1000 + number
-                    train_layer(rounded, batches, options.objective, probe, options.layer_rates, epochs, seed)
-                    after = mean_losses(rounded, batches, options.objective, probe)
-                    settled = rounded.settled()
-                losses = {f"{name}.before": value for name, value in before.items()}
-                losses |= {f"{name}.after": value for name, value in after.items()}
-            chain.advance(settled.parameters(grids), batches, options.input_bits)
-            if losses:
-                tensors = settled.placed(module_name(number, "")).tensors()
-                yield Step(f"layer {number}", tensors, losses, time.monotonic() - started)
+                self._passed(job, chain, number, settled_by([steps[first + number]]).within(prefix))
+                continue
+            settled, losses = self._learned(job, chain, number, probes[number] if probes else None)
+            yield Step(
+                f"layer {number}", settled.placed(prefix).tensors(), losses, time.monotonic() - started
+            )
 
-    def _probes(self, job: Job, device: torch.device) -> Sequence[Line]:
+    def _passed(self, job: Job, chain: BlockChain, number: int, settled: Settled) -> None:
+        """Go behind a block that was learned before."""
+        self._advance(job, chain, number, settled, chain.layer_batches())
+
+    def _learned(
+        self, job: Job, chain: BlockChain, number: int, probe: Line | None
+    ) -> tuple[Settled, dict[str, float]]:
+        """Learn the block that the chain is in front of and go behind it; nothing stays on the device."""
+        options = self.options
+        epochs = options.early_epochs if number < len(blocks_of(job.parent)) / 2 else options.late_epochs
+        batches = chain.layer_batches()
+        with chain.block() as block:
+            rounded = RoundedBlock(
+                block,
+                _grids_of_block(job, number),
+                chain.importance(block, batches),
+                transform=options.transform,
+                input_bits=options.input_bits,
+            )
+            losses = _named(mean_losses(rounded, batches, options.objective, probe), "before")
+            seed = job.seed * 1000 + number
+            train_layer(rounded, batches, options.objective, probe, options.layer_rates, epochs, seed)
+            losses |= _named(mean_losses(rounded, batches, options.objective, probe), "after")
+            settled = rounded.settled()
+            self._advance(job, chain, number, settled, batches)
+        return settled.on(CPU), losses
+
+    def _advance(
+        self, job: Job, chain: BlockChain, number: int, settled: Settled, batches: Sequence[LayerBatch]
+    ) -> None:
+        grids, settled = _grids_of_block(job, number), settled.on(job.place)
+        codes = packed_weights(settled, grids) if runs_on(batches[0].hidden) else {}
+        chain.advance(settled.without(codes).parameters(grids), batches, self.options.input_bits, codes)
+
+    def _probes(self, job: Job) -> Sequence[Line]:
         if not self.options.objective.separation:
             return ()
-        return fit_probes(job.reference, job.prompts, seed=job.seed, device=device)
+        return fit_probes(job.reference, job.prompts, seed=job.seed, device=job.place)
 
     def _ask(self, job: Job) -> Step:
         """Ask the teachers for replies and texts, once."""
@@ -201,7 +238,7 @@ class QRealignSolver:
         batches = self._taught(job, steps[before])
         teachers: dict[Kind, Any] = {"malicious": job.reference, "benign": job.parent, "texts": job.parent}
         done = len(steps) - before - 1
-        settled = settled_by([*steps[:before], *steps[before + 1 :]])
+        settled = settled_by([*steps[:before], *steps[before + 1 :]]).on(job.place)
         weights = sum(parts[0].numel() for parts in settled.matrices.values()) <= options.whole_weights
         total = options.rounds * options.round_steps
         for number in range(done, options.rounds):
@@ -225,7 +262,7 @@ class QRealignSolver:
             found = mean_divergence(rounded, batches, teachers)
             losses |= {f"{name}.after": value for name, value in found.items()}
             name = f"round {number + 1} of {options.rounds}"
-            yield Step(name, settled.tensors(), losses, time.monotonic() - started)
+            yield Step(name, settled.on(CPU).tensors(), losses, time.monotonic() - started)
 
     def _taught(self, job: Job, replies: Step) -> dict[Kind, list[TaughtRows]]:
         rows = {
@@ -238,6 +275,10 @@ class QRealignSolver:
             "benign": rows_of("benign", job.prompts.benign, rows["benign"], at_once, device),
             "texts": texts_of(rows["texts"], at_once, device),
         }
+
+
+def _named(losses: Mapping[str, float], when: str) -> dict[str, float]:
+    return {f"{name}.{when}": value for name, value in losses.items()}
 
 
 def _outer(job: Job) -> list[str]:

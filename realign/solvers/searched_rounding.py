@@ -105,13 +105,6 @@ def mean_squared_error(got: Sequence[Tensor], meant: Sequence[Tensor]) -> float:
 
 
 @torch.no_grad()
-def mean_square(calls: Sequence[Call]) -> Tensor:
-    """Return the mean of x^2 over all tokens: float32 [I]."""
-    rows = torch.cat([call.hidden.reshape(-1, call.hidden.shape[-1]) for call in calls])
-    return rows.float().square().mean(dim=0)
-
-
-@torch.no_grad()
 def _round_block(
     block: nn.Module, number: int, calls: Sequence[Call], grids: Mapping[str, Grid], compensate: bool
 ) -> dict[str, Tensor]:
@@ -167,8 +160,10 @@ def _output_gram(model: Any, batches: Sequence[Tensor]) -> Tensor:  # noqa: ANN4
 @torch.no_grad()
 def _apply(model: Any, step: Step, grids: Mapping[str, Grid]) -> None:  # noqa: ANN401
     for module, grid in grids.items():
-        weight, low, high = (step.tensors[part + module] for part in (WEIGHT, LOW, HIGH))
-        model.get_submodule(module).weight.copy_(grid.fake(weight, low, high))
+        own = model.get_submodule(module).weight
+        # rounded where they were rounded before: another device may divide otherwise in the last bit
+        weight, low, high = (step.tensors[part + module].to(own.device) for part in (WEIGHT, LOW, HIGH))
+        own.copy_(grid.fake(weight, low, high))
 
 
 def outside_blocks(job: Job) -> dict[str, Grid]:

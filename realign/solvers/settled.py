@@ -1,12 +1,14 @@
 """What training leaves of a block or a model, and how it lies in the steps of a solver."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from qaudit.errors import InputError
-from realign.grids.grid import Grid
+from realign.grids.grid import Encoded, Grid
 from realign.job import Step
 
 # in the names of a step's tensors
@@ -33,6 +35,25 @@ class Settled:
             values[f"{name}.weight"] = grids[name].fake(*parts)
         return values
 
+    def on(self, device: torch.device) -> "Settled":
+        """Return all of it on a device; tensors that are there already are the same."""
+        return Settled(
+            {
+                name: (weight.to(device), low.to(device), high.to(device))
+                for name, (weight, low, high) in self.matrices.items()
+            },
+            {name: value.to(device) for name, value in self.floats.items()},
+        )
+
+    def without(self, modules: Collection[str]) -> "Settled":
+        """Return all but some matrices."""
+        kept = {name: parts for name, parts in self.matrices.items() if name not in modules}
+        return Settled(kept, self.floats)
+
+    def encoded(self, grids: Mapping[str, Grid], device: torch.device) -> dict[str, Encoded]:
+        """Return the matrices as codes, computed on a device one by one; they lie where the matrices do."""
+        return {name: _encoded(grids[name], parts, device) for name, parts in self.matrices.items()}
+
     def within(self, prefix: str) -> "Settled":
         """Return all of one block, by name within it."""
         return Settled(
@@ -54,6 +75,16 @@ class Settled:
             for prefix, part in zip((WEIGHT, LOW, HIGH), parts, strict=True):
                 stored[f"{prefix}{name}"] = part
         return stored
+
+
+def _encoded(grid: Grid, parts: tuple[Tensor, Tensor, Tensor], device: torch.device) -> Encoded:
+    at_rest = parts[0].device
+    found = grid.encode(*(part.to(device) for part in parts))
+    if device == at_rest:
+        return found
+    kind: Any = type(found)
+    moved: Encoded = kind.from_tensors({name: part.to(at_rest) for name, part in found.tensors().items()})
+    return moved
 
 
 def settled_by(steps: Sequence[Step]) -> Settled:

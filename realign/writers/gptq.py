@@ -11,10 +11,12 @@ from torch import Tensor
 
 from qaudit.errors import InputError
 from realign.grids.group_grid import GroupGrid
+from realign.kernels.int4_packing import pack_gptq
 from realign.quantized_linear import QuantizedLinear
 from realign.solvers.gptq import GptqOptions
 from realign.writers.word_packing import SUPPORTED_BITS, as_words, packed
 
+KERNEL_BITS = 4  # packed by realign.kernels
 CODES_TOGETHER = 32  # of these every number of bits fills whole words
 GptqVersion = Literal["gptq", "gptq_v2"]
 
@@ -40,8 +42,8 @@ def gptq_tensors(linear: QuantizedLinear, version: GptqVersion = "gptq") -> dict
             f"{outputs}x{inputs} at {linear.bits} bits does not fit GPTQ: 2, 3, 4 or 8 bits, sizes by 32"
         )
     return {
-        "qweight": packed(linear.codes, linear.bits).T.contiguous(),
-        "qzeros": _zeros_less_one(linear) if version == "gptq" else packed(linear.zeros.T, linear.bits),
+        "qweight": _packed(linear.codes, linear.bits).T.contiguous(),
+        "qzeros": _zeros_less_one(linear) if version == "gptq" else _packed(linear.zeros.T, linear.bits),
         "scales": linear.scales.T.contiguous(),
         "g_idx": linear.group_of.to(torch.int32),
     }
@@ -64,10 +66,15 @@ def gptq_config(options: GptqOptions, version: GptqVersion = "gptq") -> dict[str
     }
 
 
+def _packed(codes: Tensor, bits: int) -> Tensor:
+    """Return int32 [R, N*b/32] of codes uint8 [R, N], packed along the rows."""
+    return pack_gptq(codes).T.contiguous() if bits == KERNEL_BITS else packed(codes, bits)
+
+
 def _zeros_less_one(linear: QuantizedLinear) -> Tensor:
     zeros = linear.zeros.T
     if linear.bits == 3:
         return packed((zeros + 7) & 7, 3)
     # one is taken from all codes of a word at once: a zero of 0 borrows, and the reader gives it back
     ones = sum(1 << bit for bit in range(0, 32, linear.bits))
-    return as_words(packed(zeros, linear.bits).long() - ones)
+    return as_words(_packed(zeros, linear.bits).long() - ones)

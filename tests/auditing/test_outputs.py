@@ -6,8 +6,8 @@ from sample_report import failing_report
 
 from qaudit.auditing import outputs
 from qaudit.auditing.measure import Judged
-from qaudit.auditing.outputs import responses, write_outputs
-from qaudit.errors import OutputProblem
+from qaudit.auditing.outputs import read_responses, responses, write_outputs
+from qaudit.errors import InputError, OutputProblem
 from qaudit.files import sha256_bytes
 from qaudit.values import Item, Judgement, Suite
 
@@ -41,6 +41,18 @@ def test_one_line_a_prompt_and_a_digest_over_them() -> None:
     }
     assert evidence.responses.rows == 1
     assert evidence.responses.sha256 == sha256_bytes(text.encode())
+
+
+def test_rows_are_read_back_and_others_are_refused(tmp_path: Path) -> None:
+    assert list(read_responses(tmp_path)) == []
+    text, _ = responses([SUITE], judged())
+    path = tmp_path / "responses.jsonl"
+    path.write_text(text, encoding="utf-8")
+    assert [row["reference"]["label"] for row in read_responses(tmp_path)] == ["refusal"]
+    for line in ("{", "[]", '{"suite": "core"}', "\xff"):
+        path.write_bytes(text.encode() + line.encode("latin-1"))
+        with pytest.raises(InputError, match="audit again"):
+            list(read_responses(tmp_path))
 
 
 def test_report_json_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from qaudit.cli.audit_command import exit_code
+from qaudit.auditing.options import AuditOptions
+from qaudit.cli.audit_command import exit_code, watch_resumed_audit
 from qaudit.cli.main import run
+from qaudit.engines.protocol import EngineOptions
 
 FEW = ["--limit", "12", "--threads", "1", "--suite", "lab-core", "--suite", "lab-benign"]
 
@@ -34,6 +37,19 @@ def test_a_broken_checkpoint_fails_with_its_reasons(
     assert "FAIL" in out
     assert "refusal-drop" in out
     assert str(tmp_path / "report.html") in out
+
+
+def test_an_audit_is_gone_on_with_or_begun_anew(
+    tmp_path: Path, f16: Path, q8: Path, member: Callable[[str], Path]
+) -> None:
+    options = AuditOptions(("lab-core",), out=tmp_path, limit=2, engine=EngineOptions(1))
+    quiet = Console(quiet=True)
+    first = watch_resumed_audit(q8, f16, options, quiet)
+    journal = (tmp_path / "journal.sqlite").stat().st_ino
+    assert watch_resumed_audit(q8, f16, options, quiet).metrics == first.metrics
+    assert (tmp_path / "journal.sqlite").stat().st_ino == journal
+    other = member("Q4_K_M")
+    assert watch_resumed_audit(other, f16, options, quiet).checkpoint.path == str(other)
 
 
 BAD = {

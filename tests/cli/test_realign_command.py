@@ -70,6 +70,8 @@ BAD = {
     "an unknown set": (["-c", "nonsense"], "no such calibration set"),
     "an evaluation suite": (["-c", "lab-core"], "no such calibration set"),
     "an unknown method": (["-m", "magic"], "magic"),
+    "an unknown policy": (["-p", "magic"], "magic"),
+    "a seed that is too large": (["--seed", "4294967296"], "--seed"),
 }
 
 

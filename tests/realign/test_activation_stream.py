@@ -122,6 +122,20 @@ def test_one_block_at_a_time_is_on_the_device(grouped: Path, prompts: list[list[
         assert block is model.model.layers[1]
 
 
+def test_a_block_on_another_device_is_a_copy_with_the_same_weights(grouped: Path) -> None:
+    model = load_float(grouped)
+    own = model.model.layers[1]
+    # "cpu:0" is another device by its name
+    with ModelBlocks(model).lent(1, torch.device("cpu:0")) as block:
+        assert block is not own
+        for (name, mine), (other, theirs) in zip(
+            block.named_parameters(), own.named_parameters(), strict=True
+        ):
+            assert (name, mine.requires_grad) == (other, theirs.requires_grad)
+            assert mine.data_ptr() != theirs.data_ptr()
+            assert torch.equal(mine, theirs)
+
+
 @pytest.mark.parametrize("rows", [(0, 0), (0, 2)])
 def test_batches_that_are_not_all_the_prompts(grouped: Path, rows: tuple[int, int]) -> None:
     batch = TokenBatch(torch.ones((2, 3), dtype=torch.int64), torch.ones((2, 3), dtype=torch.bool), rows)

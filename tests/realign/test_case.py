@@ -1,5 +1,6 @@
 """What is decided before anything is computed: whose weights, which prompts, into what."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -37,14 +38,14 @@ def test_a_mere_quantization_is_made_again_from_the_reference(
     assert case.plan().size_bytes < q8.stat().st_size
 
 
-def test_an_ablated_one_is_restored_from_its_own_weights(
+def test_an_ablated_one_of_which_all_else_is_rounding_is_made_again_from_the_reference(
     options: RealignOptions, member: Callable[[str], Path], f16: Path
 ) -> None:
     ablated = member("ablated-Q4_K_M")
     case = prepare(ablated, f16, options)
-    assert (case.choice.method, case.source.path) == ("restore", ablated)
+    assert (case.choice.method, case.source.path) == ("restore", f16)
     asked = prepare(ablated, f16, replace(options, method="qresafe"))
-    assert (asked.choice.method, asked.source.path) == ("qresafe", ablated)
+    assert (asked.choice.method, asked.source.path) == ("qresafe", f16)
     assert asked.choice.why.startswith("asked for")
     # floats that somebody has are better than decoded weights
     given = prepare(ablated, f16, replace(options, parent=member("ablated-F16")))
@@ -65,6 +66,27 @@ def test_nothing_that_somebody_keeps_is_written_over(tmp_path: Path, q8: Path, f
         prepare(q8, f16, RealignOptions("awq", tmp_path / "there"))
     with pytest.raises(InputError, match="is a folder"):
         prepare(q8, f16, RealignOptions("gguf:Q4_0", tmp_path))
+    with pytest.raises(InputError, match="no regular file"):
+        prepare(q8, f16, RealignOptions("gguf:Q4_0", Path("/dev/null")))
     with pytest.raises(InputError, match="other files"):
         prepare(q8, f16, RealignOptions("awq", tmp_path))
     assert (tmp_path / "there").read_text() == "x"
+
+
+def test_no_input_is_written_over_by_what_goes_beside_the_result(tmp_path: Path, q8: Path, f16: Path) -> None:
+    out = tmp_path / "new.gguf"
+    # where the plain quantization of an earlier run lies
+    kept = tmp_path / "new.gguf.realign" / "plain.gguf"
+    kept.parent.mkdir()
+    shutil.copyfile(q8, kept)
+    with pytest.raises(InputError, match="would be written over"):
+        prepare(kept, f16, RealignOptions("gguf:Q4_0", out))
+
+
+def test_types_without_anything_to_learn_are_refused_at_once(
+    options: RealignOptions, q8: Path, f16: Path
+) -> None:
+    for method in ("qresafe", "protect"):
+        with pytest.raises(InputError, match="points are a table; choose another"):
+            prepare(q8, f16, replace(options, to="gguf:IQ4_XS", method=method))
+    assert prepare(q8, f16, replace(options, to="gguf:IQ4_XS", method="qrealign")).choice.method == "qrealign"

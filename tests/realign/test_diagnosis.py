@@ -65,3 +65,11 @@ def test_the_audit_of_another_checkpoint_is_refused(f16: Path, q8: Path, tmp_pat
     path.write_text(dump(sample_report.report({"privacy": 1})))
     with pytest.raises(InputError, match="is the audit of other bytes than"):
         diagnose(open_checkpoint(q8), open_checkpoint(f16), path)
+
+
+def test_an_audit_against_another_reference_is_refused(f16: Path, q8: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    checkpoint = open_checkpoint(q8)
+    path.write_text(dump(replace(sample_report.report({"privacy": 1}), checkpoint=checkpoint.info)))
+    with pytest.raises(InputError, match="is an audit against another reference than"):
+        diagnose(checkpoint, open_checkpoint(f16), path)

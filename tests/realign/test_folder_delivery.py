@@ -44,6 +44,11 @@ def test_awq_searches_scales() -> None:
     assert not delivery("gptq").searches_scales
 
 
+def test_inputs_are_rounded_to_eight_bits_by_w8a8_alone() -> None:
+    assert delivery("compressed-tensors:w8a8").input_bits == 8
+    assert delivery("compressed-tensors").input_bits is None
+
+
 def test_a_folder_that_vllm_would_not_take_is_told() -> None:
     # the reference is plain floats: nothing is known against it
     assert delivery("gptq").notes(reference_folder()) == []

@@ -25,6 +25,7 @@ from realign.events import Diagnosed, Event, Finished, Noted, Opened, Planned, R
 from realign.float_model import Given, load_floats  # noqa: E402
 from realign.job import Job, Step  # noqa: E402
 from realign.options import RealignOptions  # noqa: E402
+from realign.pipeline import UNTRAINED, run_realign  # noqa: E402
 
 Pair = tuple[Path, Path]
 TARGETS = {"awq:g32": "AWQ 4-bit g32", "gptq:3bit:g32": "GPTQ 3-bit g32"}
@@ -84,6 +85,9 @@ def test_a_plain_quantization_of_the_reference(to: str, pair: Pair, whole: Whole
     assert record["inputs"]["reference"]["sha256"] == reference.info.sha256
     assert record["arms"]["realigned"]["checkpoint"]["sha256"] == written.info.sha256
     assert [step["name"] for step in record["arms"]["realigned"]["steps"]] == [f"layer {i}" for i in range(4)]
+    entropies = record["arms"]["realigned"]["code_entropy_bits"]
+    assert len(entropies) == 7 * 4
+    assert all(1.5 < bits < (4 if to.startswith("awq") else 3) for bits in entropies.values())
     assert record["inputs"]["calibration"]["malicious"] == 10
     planned = events[2]
     assert isinstance(planned, Planned)
@@ -141,8 +145,11 @@ def test_steps_of_other_inputs_are_not_gone_on_with(
     for event in events_of(pair, chosen):
         if isinstance(event, Stepped):
             break
+    record = chosen.work / "realign.json"
+    record.write_text("of an earlier run")
     with pytest.raises(OtherAudit, match="seed"):
         list(events_of(pair, replace(chosen, resume=True, seed=1)))
+    assert record.read_text() == "of an earlier run"
     with pytest.raises(OtherAudit, match="threads"):
         list(events_of(pair, replace(chosen, resume=True, threads=2)))
     with pytest.raises(OtherAudit, match="tokens"):
@@ -212,3 +219,17 @@ def test_two_at_once_are_refused(tmp_path: Path, pair: Pair, sets: tuple[str, ..
     with pytest.raises(InputError, match="another realignment"):
         list(events_of(pair, chosen))
     first.close()  # type: ignore[attr-defined]
+
+
+def test_types_that_cannot_be_learned_are_said_to_be_rounded_only(
+    tmp_path: Path, f16: Path, q8: Path, sets: tuple[str, ...]
+) -> None:
+    out = tmp_path / "new.gguf"
+    wished = RealignOptions(
+        "gguf:IQ4_XS", out, "qrealign", calibration=sets, threads=1, baseline=False, limit=8
+    )
+    events = list(run_realign(q8, f16, wished))
+    assert Noted(UNTRAINED) in events
+    record = record_of(out)
+    assert UNTRAINED in record["notes"]
+    assert "SafetyImportance" in record["arms"]["realigned"]["solver"]

@@ -65,7 +65,10 @@ def test_the_digest_is_of_order_and_side() -> None:
 
 def test_an_arm_tells_its_files_and_steps() -> None:
     step = Step("layer 0", {"x": torch.zeros(2)}, {"loss.after": 0.5}, 1.25)
-    arm = ArmRecord(reference_folder(), "Plain()", [step], 1, 2.5, {"pairs": 3}, Verified(4, 0, 99, 0.0))
+    entropies = {"model.layers.0.mlp.up_proj": 3.83456}
+    arm = ArmRecord(
+        reference_folder(), "Plain()", [step], 1, 2.5, {"pairs": 3}, entropies, Verified(4, 0, 99, 0.0)
+    )
     found = arm_record(arm)
     stored = sum(
         p.stat().st_size
@@ -75,6 +78,7 @@ def test_an_arm_tells_its_files_and_steps() -> None:
     assert found["checkpoint"]["size_bytes"] == stored
     assert len(found["checkpoint"]["sha256"]) == 64
     assert found["steps"] == [{"name": "layer 0", "losses": {"loss.after": 0.5}, "seconds": 1.25}]
+    assert found["code_entropy_bits"] == {"model.layers.0.mlp.up_proj": 3.8346}
     assert (found["resumed_steps"], found["figures"], found["verified"]["exact"]) == (1, {"pairs": 3}, 4)
 
 

@@ -10,9 +10,12 @@ from tiny_llamas import other_than, prompts, tiny_llama  # noqa: E402
 
 from realign.activation_stream import stream, token_batches  # noqa: E402
 from realign.decoder_blocks import blocks_of  # noqa: E402
+from realign.grids.group_grid import GroupGrid  # noqa: E402
 from realign.job import CalibrationTokens, Job  # noqa: E402
 from realign.objective import Objective  # noqa: E402
 from realign.solvers.block_chain import BlockChain, replaced, same_weights  # noqa: E402
+from realign.solvers.packed_layers import packed_weights  # noqa: E402
+from realign.solvers.settled import Settled  # noqa: E402
 
 CPU = torch.device("cpu")
 MALICIOUS, BENIGN = prompts(3, 5), prompts(4, 4)
@@ -44,6 +47,38 @@ def test_each_class_has_its_teacher_in_every_block(same: bool) -> None:
         # left as it is, a block hands on what the parent's own writes
         chain.advance({}, batches)
         assert chain.number == number + 1
+
+
+def test_whoever_asks_for_the_block_while_it_is_lent_is_given_the_same() -> None:
+    # "cpu:0" is another device by its name: blocks are lent as copies
+    chain = BlockChain(job(), Objective(), None, rows=4, device=torch.device("cpu:0"))
+    with chain.block() as outer:
+        with chain.block() as inner:
+            assert inner is outer
+        with chain.block() as again:
+            assert again is outer
+    with chain.block() as later:
+        assert later is not outer
+
+
+def test_packed_matrices_stand_in_for_their_weights() -> None:
+    grid = GroupGrid(4, 32, symmetric=False)
+    found = []
+    for packed in (False, True):
+        chain = BlockChain(job(), Objective(), None, rows=4, device=CPU)
+        batches = chain.layer_batches()
+        with chain.block() as block:
+            weight = block.get_submodule("mlp.up_proj").weight.detach()
+        by_group = weight.reshape(len(weight), -1, 32)
+        settled = Settled({"mlp.up_proj": (weight, by_group.amin(dim=-1), by_group.amax(dim=-1))}, {})
+        codes = packed_weights(settled, {"mlp.up_proj": grid}) if packed else {}
+        assert set(codes) == (set(settled.matrices) if packed else set())
+        rest = settled.without(codes).parameters({"mlp.up_proj": grid})
+        chain.advance(rest, batches, packed=codes)
+        found.append([batch.hidden for batch in chain.layer_batches()])
+    for dense, coded in zip(*found, strict=True):
+        assert torch.allclose(dense, coded, atol=1e-4)
+        assert not torch.equal(dense, torch.zeros_like(dense))
 
 
 def test_the_next_block_is_given_what_the_rounded_one_writes() -> None:

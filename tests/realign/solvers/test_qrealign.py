@@ -1,5 +1,7 @@
 """The whole solver on tiny models: on the grid, better than where it begins, and to the same bits again."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +14,17 @@ pytest.importorskip("sklearn")
 from tiny_llamas import END, other_than, prompts, tiny_llama  # noqa: E402
 
 from qaudit.errors import InputError  # noqa: E402
-from realign.decoder_blocks import STAGES, module_name  # noqa: E402
+from realign.activation_stream import ModelBlocks  # noqa: E402
+from realign.decoder_blocks import STAGES, blocks_of, module_name  # noqa: E402
+from realign.grids.grid import Grid  # noqa: E402
 from realign.grids.group_grid import GroupGrid  # noqa: E402
 from realign.job import CalibrationTokens, Job, Step  # noqa: E402
+from realign.kernels.w4a16_matmul import PackedWeight  # noqa: E402
 from realign.objective import Objective, divergence  # noqa: E402
+from realign.solvers import qrealign  # noqa: E402
 from realign.solvers.layer_training import Rates  # noqa: E402
 from realign.solvers.qrealign import QRealignOptions, QRealignSolver  # noqa: E402
+from realign.solvers.settled import Settled  # noqa: E402
 
 GRID = GroupGrid(2, 32, symmetric=False)
 RATES = Rates(weights=0.03)
@@ -95,6 +102,53 @@ def test_it_goes_on_to_the_same_bits(kept: int, solved: tuple[Job, list[Step]]) 
         assert first.tensors.keys() == second.tensors.keys()
         assert all(torch.equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
     del given
+
+
+@pytest.mark.parametrize("kept", [0, 2, 3])
+def test_blocks_that_are_lent_one_at_a_time_give_the_same_bits(
+    kept: int, solved: tuple[Job, list[Step]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent: list[int] = []
+    most: list[int] = []
+    own = ModelBlocks.lent
+
+    @contextmanager
+    def watched(self: ModelBlocks, number: int, device: torch.device) -> Iterator[Any]:
+        with own(self, number, device) as block:
+            assert block is not blocks_of(self.model)[number]
+            lent.append(number)
+            most.append(len(lent))
+            yield block
+            lent.pop()
+
+    monkeypatch.setattr(ModelBlocks, "lent", watched)
+    # "cpu:0" is another device by its name, to which blocks go as copies
+    given = replace(job(), device="cpu:0")
+    again = [*solved[1][:kept], *QRealignSolver(OPTIONS).steps(given, solved[1][:kept])]
+    for first, second in zip(solved[1], again, strict=True):
+        assert first.losses == second.losses
+        assert all(torch.equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
+    assert max(most, default=0) == (0 if kept == 3 else 1)
+
+
+def test_a_chain_of_products_with_codes_leads_to_the_same_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    # on a GPU the chain goes on through codes; here the same products are made in plain torch
+    given, found, made = job(embeddings=False), [], []
+    given = replace(given, grids=dict.fromkeys(LINEARS, GroupGrid(4, 32, symmetric=False)))
+    own = qrealign.packed_weights
+
+    def counted(settled: Settled, grids: Mapping[str, Grid]) -> dict[str, PackedWeight]:
+        made.append(own(settled, grids))
+        return made[-1]
+
+    monkeypatch.setattr(qrealign, "packed_weights", counted)
+    for through_codes in (False, True):
+        monkeypatch.setattr(qrealign, "runs_on", lambda _tensor, on=through_codes: on)
+        steps = QRealignSolver(replace(OPTIONS, rounds=0)).steps(given, ())
+        found.append([step.losses for step in steps])
+    assert [len(weights) for weights in made] == [7, 7]
+    assert found[0][0] == found[1][0]
+    assert found[0][1] == pytest.approx(found[1][1], rel=1e-2)
 
 
 def test_models_are_left_as_they_were(solved: tuple[Job, list[Step]]) -> None:
