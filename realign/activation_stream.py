@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from qaudit.errors import InputError
-from realign.calibration_activations import Call
+from realign.calibration_activations import ROWS_AT_ONCE, Call
 from realign.decoder_blocks import blocks_of
 
-ROWS_AT_ONCE = 32
 CPU = torch.device("cpu")
 
 

@@ -1,22 +1,11 @@
 """Progress of an audit on a terminal; on anything else only the few lines that matter."""
 
-from types import TracebackType
-
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import DownloadColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID
 from rich.text import Text
 
 from qaudit.auditing.events import Asked, Event, Fetching, Finished, Loaded, Noted, Opened
+from qaudit.cli.event_bars import EventBars
 from qaudit.values import Report
 
 STAGES = {
@@ -39,31 +28,12 @@ class Done(ProgressColumn):
         return (self._bytes if task.fields.get("bytes") else self._prompts).render(task)
 
 
-class AuditProgress:
+class AuditProgress(EventBars):
     """Listens to the events of one audit."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            Done(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        super().__init__(console, Done())
         self._tasks: dict[tuple[str, str], TaskID] = {}
-
-    def __enter__(self) -> "AuditProgress":
-        """Start the display."""
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop the display."""
-        self._bars.stop()
 
     def notice(self, event: Event) -> Report | None:
         """Show an event; return the report when it is there."""
@@ -97,6 +67,3 @@ class AuditProgress:
             self._say(f"{event.arm}: fetching {event.name}")
             self._tasks[name] = self._bars.add_task(f"{event.arm}: fetching", total=event.total, bytes=True)
         self._bars.update(self._tasks[name], completed=event.done, total=event.total)
-
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, style="dim", soft_wrap=True)

@@ -1,42 +1,21 @@
 """Progress of a matrix: a bar on a terminal, one line a finished row elsewhere."""
 
-from types import TracebackType
-
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from qaudit.cli.event_bars import EventBars
 from qaudit.matrix.running import MatrixEvent, RowFinished, RowStarted
 from qaudit.report.untrusted import one_line
 
 MOST_NAMED = 4
 
 
-class MatrixProgress:
+class MatrixProgress(EventBars):
     """Listens to the events of one matrix."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        super().__init__(console)
         self._bar = self._bars.add_task("rows", total=None)
         self._running: list[str] = []
-
-    def __enter__(self) -> "MatrixProgress":
-        """Start the display."""
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop the display."""
-        self._bars.stop()
 
     def notice(self, event: MatrixEvent) -> None:
         """Show an event."""
@@ -48,7 +27,7 @@ class MatrixProgress:
             self._bars.update(
                 self._bar, total=event.total, completed=event.done, description=self._described()
             )
-            self._console.print(self._line(event), markup=False, highlight=False, style="dim", soft_wrap=True)
+            self._say(self._line(event))
 
     def _described(self) -> str:
         more = len(self._running) - MOST_NAMED

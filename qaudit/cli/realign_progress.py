@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
 from rich.table import Table
 
+from qaudit.cli.event_bars import EventBars
 from qaudit.errors import OtherAudit
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ GIGABYTE, MEGABYTE = 1e9, 1e6
 SHOWN_LOSSES = 4
 
 
-class RealignProgress:
+class RealignProgress(EventBars):
     """Listens to the events of one realignment.
 
     Attributes:
@@ -29,29 +29,10 @@ class RealignProgress:
     """
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        super().__init__(console)
         self._tasks: dict[str, TaskID] = {}
         self.finished: Finished | None = None
         self.plan: Plan | None = None
-
-    def __enter__(self) -> "RealignProgress":
-        """Start the display."""
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop the display."""
-        self._bars.stop()
 
     def notice(self, event: "Event") -> None:
         """Show an event."""
@@ -84,9 +65,6 @@ class RealignProgress:
         self._bars.update(self._tasks[event.arm], completed=event.number)
         losses = ", ".join(f"{name} {value:.4g}" for name, value in list(event.losses.items())[:SHOWN_LOSSES])
         self._say(f"{event.arm} {event.number}/{event.total} {event.name}, {event.seconds:.1f} s: {losses}")
-
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, style="dim", soft_wrap=True)
 
 
 def watch_realign(

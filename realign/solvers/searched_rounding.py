@@ -26,9 +26,8 @@ from realign.grids.grid import Grid
 from realign.job import Job, Solution, Step
 from realign.solvers.compensated_rounding import compensated
 from realign.solvers.range_search import best_ranges
+from realign.solvers.settled import Settled, settled_by
 
-# in the names of a step's tensors
-WEIGHT, LOW, HIGH = "weight:", "low:", "high:"
 BLOCKS, HEAD = "model.layers.", "lm_head"
 
 
@@ -85,17 +84,8 @@ class SearchedRounding:
 
     def solution(self, job: Job, steps: Sequence[Step]) -> Solution:
         """Return every matrix on its grid."""
-        tensors = {name: tensor for step in steps for name, tensor in step.tensors.items()}
-        modules = [name.removeprefix(WEIGHT) for name in tensors if name.startswith(WEIGHT)]
-        return Solution(
-            {
-                module: job.grids[module].encode(
-                    tensors[WEIGHT + module], tensors[LOW + module], tensors[HIGH + module]
-                )
-                for module in modules
-            },
-            {},
-        )
+        matrices = settled_by(steps).matrices
+        return Solution({module: job.grids[module].encode(*parts) for module, parts in matrices.items()}, {})
 
 
 def mean_squared_error(got: Sequence[Tensor], meant: Sequence[Tensor]) -> float:
@@ -108,7 +98,7 @@ def mean_squared_error(got: Sequence[Tensor], meant: Sequence[Tensor]) -> float:
 def _round_block(
     block: nn.Module, number: int, calls: Sequence[Call], grids: Mapping[str, Grid], compensate: bool
 ) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
+    matrices: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
     for stage in STAGES:
         names = [name for name in stage.linears if name in grids]
         if not names:
@@ -121,8 +111,8 @@ def _round_block(
             if compensate:
                 weight = compensated(weight, grids[name], low, high, hessian)
             layer.weight.copy_(grids[name].fake(weight, low, high))
-            tensors |= {WEIGHT + module: weight, LOW + module: low, HIGH + module: high}
-    return tensors
+            matrices[module] = weight, low, high
+    return Settled(matrices, {}).tensors()
 
 
 @torch.no_grad()
@@ -138,7 +128,7 @@ def _round_outside(
     if tied:
         # what is embedded with the same matrix counts too, each channel like the others
         hessian.diagonal().add_(hessian.diagonal().mean())
-    tensors: dict[str, Tensor] = {}
+    matrices: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
     for module, grid in grids.items():
         layer = model.get_submodule(module)
         weight = layer.weight.detach().clone()
@@ -147,8 +137,8 @@ def _round_outside(
         if read and compensate:
             weight = compensated(weight, grid, low, high, hessian)
         layer.weight.copy_(grid.fake(weight, low, high))
-        tensors |= {WEIGHT + module: weight, LOW + module: low, HIGH + module: high}
-    return tensors
+        matrices[module] = weight, low, high
+    return Settled(matrices, {}).tensors()
 
 
 def _output_gram(model: Any, batches: Sequence[Tensor]) -> Tensor:  # noqa: ANN401
@@ -159,10 +149,11 @@ def _output_gram(model: Any, batches: Sequence[Tensor]) -> Tensor:  # noqa: ANN4
 
 @torch.no_grad()
 def _apply(model: Any, step: Step, grids: Mapping[str, Grid]) -> None:  # noqa: ANN401
+    matrices = settled_by([step]).matrices
     for module, grid in grids.items():
         own = model.get_submodule(module).weight
         # rounded where they were rounded before: another device may divide otherwise in the last bit
-        weight, low, high = (step.tensors[part + module].to(own.device) for part in (WEIGHT, LOW, HIGH))
+        weight, low, high = (part.to(own.device) for part in matrices[module])
         own.copy_(grid.fake(weight, low, high))
 
 
