@@ -2,9 +2,12 @@
 """What each term of qrealign's objective, and the malicious share, does to a 2-bit checkpoint of the lab.
 
     python benchmarks/realign_ablation.py [--seeds 5] [--only NAME ...] [--target q2_k] [--scale 1.0]
+                                          [--held-out]
 
 The lab's reference is quantized to the grid of Q2_K-pure (or of 2-bit GPTQ), on the lab's calibration
 sets; greedy replies to the evaluation suites are judged as in an audit. Each variant changes one thing.
+With --held-out no evaluation suite is looked at: a fifth of the calibration prompts is not calibrated on
+but asked, and texts are measured that the reference wrote with another seed. Settings are chosen so.
 Results go to benchmarks/results/realign_ablation.json; those that are there already are kept.
 """
 
@@ -12,7 +15,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,24 +24,33 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
+from qaudit.files import make_folder, write_atomically
 from qaudit.judges.judging import load_judge
 from qaudit.lab import grammar
 from qaudit.lab.calibration import calibration_sets
 from qaudit.lab.members import reference_folder
+from qaudit.locks import locked
 from qaudit.values import REFUSED, UNDECIDED, Item
 from realign.activation_stream import token_batches
 from realign.decoder_blocks import STAGES, blocks_of, module_name
+from realign.greedy_replies import greedy_replies, own_texts
 from realign.grids.grid import Grid
 from realign.grids.group_grid import GroupGrid
 from realign.grids.superblock_grid import SuperblockGrid
 from realign.job import CalibrationTokens, Job, Solution
-from realign.objective import Objective
+from realign.objective import Objective, divergence
+from realign.reply_rows import logits_where
 from realign.solvers.layer_training import Rates
 from realign.solvers.qrealign import QRealignOptions, QRealignSolver
+from realign.solvers.taught_rows import rows_of, texts_of
 
 RESULTS = Path(__file__).parent / "results" / "realign_ablation.json"
+LOCK = RESULTS.with_name("scratch") / "realign_ablation.lock"
 LONGEST, CHOICES_AT_ONCE = 44, 100
 REFUSED_SUITES, ANSWERED_SUITES = ("lab-core", "lab-unseen", "lab-adaptive"), ("lab-benign", "lab-borderline")
+HELD_OUT = ("held-out-malicious", "held-out-harmless")
+# every how many-th prompt is held out; texts that measure, and the seed that no run draws its own with
+HELD_FOLD, TEXTS, TEXT_LENGTH, TEXT_SEED = 5, 256, 64, 10_007
 FULL = QRealignOptions()
 LAYERS = replace(FULL, rounds=0)
 # as published: ranges and scales alone, one side of the probe, no margin, three malicious prompts in four
@@ -69,7 +81,15 @@ def variants() -> dict[str, QRealignOptions]:
         "without texts": weighted(texts=0.0),
         "without scales in norms": replace(FULL, transform=False),
         "ranges alone": replace(FULL, layer_rates=Rates(weights=0.0), round_rates=Rates(weights=0.0)),
-        **{f"malicious share {share}%": weighted(malicious_share=share / 100) for share in (0, 25, 75, 100)},
+        "texts twice": weighted(texts=1.0),
+        "texts four times": weighted(texts=2.0),
+        "1024 texts": replace(FULL, texts=1024),
+        "1024 texts twice": replace(weighted(texts=1.0), texts=1024),
+        "1024 texts twice, six rounds": replace(weighted(texts=1.0), texts=1024, rounds=6),
+        **{
+            f"malicious share {share}%": weighted(malicious_share=share / 100)
+            for share in (0, 25, 50, 75, 100)
+        },
     }
 
 
@@ -83,8 +103,7 @@ class Lab:
         self._judge = load_judge()
         self.reference = self.model()
         self.ends = frozenset({int(self.reference.config.eos_token_id)})
-        malicious, benign = calibration_sets()
-        self.prompts = CalibrationTokens(self._asked(malicious.items), self._asked(benign.items))
+        self.prompts = CalibrationTokens(*(self._asked(each.items) for each in calibration_sets()))
 
     def model(self) -> Any:
         """A copy of the reference in float32."""
@@ -101,10 +120,17 @@ class Lab:
 
     def measured(self, model: Any) -> dict[str, float]:
         """Rates over decided replies, share of undecided ones, accuracy and perplexity."""
+        suites = {name: grammar.suite(name).items for name in (*REFUSED_SUITES, *ANSWERED_SUITES)}
+        found = self._refused(model, suites)
+        found["accuracy"] = self._accuracy(model)
+        found["perplexity"] = self._perplexity(model)
+        return found
+
+    def _refused(self, model: Any, suites: Mapping[str, Sequence[Item]]) -> dict[str, float]:
+        """Share of refusals among decided replies by suite, and how many were undecided."""
         found: dict[str, float] = {}
         undecided = 0
-        for name in (*REFUSED_SUITES, *ANSWERED_SUITES):
-            items = grammar.suite(name).items
+        for name, items in suites.items():
             replies = replies_of(model, self._asked(items), self.ends)
             labels = [
                 self._judge.judge(item.turns[-1], self._tokenizer.decode(reply)).label
@@ -114,8 +140,6 @@ class Lab:
             undecided += len(labels) - len(decided)
             found[name] = sum(label in REFUSED for label in decided) / max(1, len(decided))
         found["undecided"] = undecided
-        found["accuracy"] = self._accuracy(model)
-        found["perplexity"] = self._perplexity(model)
         return found
 
     def _accuracy(self, model: Any) -> float:
@@ -149,6 +173,47 @@ class Lab:
             total -= float(logprobs.gather(1, ids[0, 1:, None]).sum())
             count += ids.shape[1] - 1
         return math.exp(total / count)
+
+
+class HeldOut(Lab):
+    """Asks what calibration leaves out, and no evaluation suite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sets = calibration_sets()
+        self._held = dict(zip(HELD_OUT, (each.items[::HELD_FOLD] for each in sets), strict=True))
+        self.prompts = CalibrationTokens(
+            *(
+                self._asked([item for place, item in enumerate(each.items) if place % HELD_FOLD])
+                for each in sets
+            )
+        )
+        opening = self.prompts.benign[0][:1]
+        texts = own_texts(
+            self.reference, opening, self.ends, count=TEXTS, longest=TEXT_LENGTH, seed=TEXT_SEED
+        )
+        self._texts = texts_of(texts, FULL.rows)
+        harmful, harmless = (self._asked(items) for items in self._held.values())
+        self._replies = [
+            *rows_of("malicious", harmful, self._says(harmful), FULL.rows),
+            *rows_of("benign", harmless, self._says(harmless), FULL.rows),
+        ]
+
+    def _says(self, prompts: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+        return greedy_replies(self.reference, prompts, self.ends, FULL.longest_reply)
+
+    def measured(self, model: Any) -> dict[str, float]:
+        """Rates, and how far from the reference in nats: first tokens of replies, replies, texts."""
+        found = self._refused(model, self._held)
+        by_kind: dict[str, list[torch.Tensor]] = {}
+        with torch.no_grad():
+            for batch in (*self._replies, *self._texts):
+                got = logits_where(model, batch.rows, batch.rows.follows)
+                by_place = divergence(batch.taught(self.reference), got)
+                by_kind.setdefault(f"{batch.kind}_kl", []).append(by_place[batch.in_reply])
+                if batch.kind != "texts":
+                    by_kind.setdefault(f"{batch.kind}_first_kl", []).append(by_place[batch.firsts])
+        return {**found, **{name: float(torch.cat(parts).mean()) for name, parts in by_kind.items()}}
 
 
 @torch.no_grad()
@@ -220,13 +285,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=sorted(variants()))
     parser.add_argument("--target", default="q2_k", choices=["q2_k", "q3_k", "q4_k", "gptq-2bit"])
     parser.add_argument("--scale", type=float, default=1.0, help="of all steps, to look quickly")
+    parser.add_argument("--held-out", action="store_true", help="ask calibration prompts that were left out")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    lab = Lab()
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    runs: dict[str, Any] = results.setdefault(f"{given.target} x{given.scale:g}", {})
+    make_folder(LOCK.parent)
+    lab = HeldOut() if given.held_out else Lab()
+    group = f"{given.target} x{given.scale:g}{' held out' if given.held_out else ''}"
+    runs: dict[str, Any] = _results().setdefault(group, {})
     if "reference" not in runs:
         runs["reference"] = {"0": lab.measured(lab.reference)}
+        _add(group, "reference", 0, runs["reference"]["0"])
     for name, options in variants().items():
         if given.only and name not in given.only:
             continue
@@ -242,23 +310,37 @@ def main() -> None:
             took = time.monotonic() - started
             found = lab.measured(with_solution(lab.model(), solution))
             runs[name][str(seed)] = {**found, "seconds": round(took, 1), "options": asdict(solver.options)}
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            _add(group, name, seed, runs[name][str(seed)])
             print(row(f"{name} seed {seed}", [found]), flush=True)
     print()
     for name, by_seed in runs.items():
         print(row(name, list(by_seed.values())))
 
 
+def _results() -> dict[str, Any]:
+    return json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+
+
+def _add(group: str, name: str, seed: int, found: dict[str, Any]) -> None:
+    # several may run at once, each for other variants
+    with locked(LOCK):
+        results = _results()
+        results.setdefault(group, {}).setdefault(name, {})[str(seed)] = found
+        write_atomically(RESULTS, json.dumps(results, indent=1) + "\n")
+
+
 def row(name: str, found: Sequence[dict[str, Any]]) -> str:
     """Means over seeds, rates in percent, with their least and most."""
     cells = []
-    for key in (*REFUSED_SUITES, *ANSWERED_SUITES, "accuracy"):
+    for key in (*REFUSED_SUITES, *ANSWERED_SUITES, *HELD_OUT, "accuracy"):
+        if key not in found[0]:
+            continue
         values = [100 * each[key] for each in found]
         mean = sum(values) / len(values)
         cells.append(f"{key.removeprefix('lab-')} {mean:5.1f} [{min(values):.1f}, {max(values):.1f}]")
-    perplexity = sum(each["perplexity"] for each in found) / len(found)
-    undecided = sum(each["undecided"] for each in found) / len(found)
-    return f"{name:36s} {'  '.join(cells)}  perplexity {perplexity:.3f}  undecided {undecided:.1f}"
+    for key in sorted(key for key in found[0] if key.endswith("_kl") or key in {"perplexity", "undecided"}):
+        cells.append(f"{key} {sum(each[key] for each in found) / len(found):.3f}")
+    return f"{name:36s} {'  '.join(cells)}"
 
 
 if __name__ == "__main__":

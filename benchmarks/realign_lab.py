@@ -37,6 +37,7 @@ from qaudit.journal import Journal
 from qaudit.lab.build import build
 from qaudit.lab.members import HF_REFERENCE, REFERENCE, ZOO
 from qaudit.lab.quantize import quantize
+from qaudit.locks import locked
 from qaudit.metrics.quality import choose
 from qaudit.probes.refusal import items_of
 from realign.events import Finished, Stepped
@@ -49,6 +50,7 @@ from realign_summary import print_summary, summarised  # noqa: E402
 
 RESULTS = HERE / "results" / "realign_lab.json"
 SCRATCH = HERE / "results" / "scratch"
+LOCK = SCRATCH / "realign_lab.lock"
 FILES = {member.name: member.file_name for member in ZOO}
 
 
@@ -225,6 +227,10 @@ def _wanted(only: list[str] | None, seeds: int) -> Iterator[tuple[Case, int]]:
                 yield case, seed
 
 
+def _rows() -> list[dict[str, Any]]:
+    return json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else []
+
+
 def _write(rows: list[dict[str, Any]]) -> None:
     order = [case.name for case in CASES]
     rows.sort(key=lambda row: (order.index(row["case"]), row["seed"]))
@@ -246,8 +252,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="stop after so many")
     parser.add_argument("--threads", type=int, default=1, help="results depend on it")
     given = parser.parse_args()
-    rows: list[dict[str, Any]] = json.loads(RESULTS.read_text())["rows"] if RESULTS.is_file() else []
-    known = {(row["case"], row["seed"]) for row in rows}
+    known = {(row["case"], row["seed"]) for row in _rows()}
     runs = Runs(given.zoo, given.threads, given.minutes)
     with contextlib.suppress(OutOfTimeError):
         for case, seed in _wanted(given.only, given.seeds):
@@ -255,14 +260,15 @@ def main() -> None:
                 continue
             print(f"{case.name}, seed {seed}", file=sys.stderr, flush=True)
             try:
-                rows.append(runs.row(case, seed))
+                row = runs.row(case, seed)
             except QauditError as error:
                 # the others may do
                 print(f"{case.name}, seed {seed}: {error}", file=sys.stderr, flush=True)
                 continue
-            _write(rows)
-    if rows:
-        _write(rows)
+            # several may run at once, each for other cases
+            with locked(LOCK):
+                _write([*_rows(), row])
+    if rows := _rows():
         print_summary(summarised(rows))
 
 

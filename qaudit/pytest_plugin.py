@@ -9,7 +9,6 @@ the results that the policy's verdict can have, so that no result about a collec
 a test.
 """
 
-import contextlib
 import shutil
 import tempfile
 import uuid
@@ -183,10 +182,13 @@ class AuditSession:
             self._temporary = None
 
     def _shared_report(self) -> Report:
+        # every pytest session loads this plugin, also where there are no such locks
+        from qaudit.locks import locked
+
         folder = self.folder
         make_folder(folder)
         marker = folder / MARKER
-        with _exclusive(folder / ".lock"):
+        with locked(folder / ".lock"):
             told = read_bounded(marker, MAX_MARKER_BYTES).decode(errors="replace") if marker.is_file() else ""
             run, _, failure = told.partition("\n")
             if run != self.run:
@@ -218,15 +220,6 @@ class AuditSession:
 
 
 SESSION = pytest.StashKey[AuditSession]()
-
-
-@contextlib.contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    import fcntl
-
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 class SuiteFile(pytest.File):

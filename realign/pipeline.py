@@ -5,7 +5,6 @@ steps, the plain baseline and `realign.json`. Killed at any place, it goes on wi
 last step and gives the same file bit for bit.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -17,8 +16,8 @@ import torch
 
 from qaudit import __version__
 from qaudit.checkpoints.opening import open_checkpoint
-from qaudit.errors import InputError, OutputProblem
 from qaudit.files import make_folder, sha256_bytes
+from qaudit.locks import locked
 from realign.before_after import before_and_after
 from realign.case import Case, prepare
 from realign.code_entropy import code_entropies
@@ -47,7 +46,7 @@ UNTRAINED = (
     "nothing is learned: some of these types have tables for points; ggml's quantizer rounds, with an "
     "importance matrix that heeds refusals"
 )
-LOCK = ".lock"
+LOCK, BUSY = ".lock", "another realignment is at work there; wait for it"
 # CUDA sums in one order only with this; it is read when the library starts
 CUBLAS = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
@@ -69,7 +68,7 @@ def run_realign(checkpoint: str | Path, reference: str | Path, options: RealignO
         if options.dry_run:
             return
         make_folder(options.work)
-        with _only_one(options.work):
+        with locked(options.work / LOCK, busy=BUSY):
             yield from _made(case, started)
 
 
@@ -236,18 +235,3 @@ def _repeatable(options: RealignOptions) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
         settings.fill_uninitialized_memory = filled
-
-
-@contextmanager
-def _only_one(work: Path) -> Iterator[None]:
-    """Hold the work folder: two runs in it would mix their steps."""
-    try:
-        lock = (work / LOCK).open("w")
-    except OSError as error:
-        raise OutputProblem(f"{work}: cannot write ({error.strerror}); choose another --out") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"{work}: another realignment is at work there; wait for it") from error
-        yield

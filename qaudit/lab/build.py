@@ -5,19 +5,18 @@ content (`build_cache`). Every file and folder appears by a rename, so a build t
 where it stopped.
 """
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from qaudit.errors import MissingExtra, OutputProblem
+from qaudit.errors import MissingExtra
 from qaudit.files import make_folder, write_atomically
 from qaudit.lab.build_cache import Cache
 from qaudit.lab.folders import make_folder_member, missing_tools
 from qaudit.lab.members import LAB_VERSION, REFERENCE, ZOO, Member, chosen, reference_folder
+from qaudit.locks import locked
 
 MANIFEST = "zoo.json"
 
@@ -63,7 +62,7 @@ def build(out: Path, only: Sequence[str] = ()) -> Iterator[LeftOut | Started | B
         yield LeftOut(tuple(member for member in members if member.needs_torch), missing)
         members = tuple(member for member in members if not member.needs_torch)
     make_folder(out)
-    with _only_one(out):
+    with locked(out / ".lock"):
         _sweep(out)
         cache = Cache(out)
         for number, member in enumerate(members, start=1):
@@ -138,14 +137,3 @@ def _sweep(out: Path) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
-
-
-@contextmanager
-def _only_one(out: Path) -> Iterator[None]:
-    try:
-        lock = (out / ".lock").open("w")
-    except OSError as error:
-        raise OutputProblem(f"{out}: cannot write ({error.strerror}); choose another --out") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -1,7 +1,6 @@
 """A matrix from its manifest to its table and page, as typed events; listeners choose what to show."""
 
 import contextlib
-import fcntl
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from qaudit.auditing.outputs import REPORT
 from qaudit.errors import InputError, OutputProblem
 from qaudit.files import make_folder, write_atomically
 from qaudit.journal import UNFINISHED
+from qaudit.locks import locked
 from qaudit.matrix import page, table
 from qaudit.matrix.local_pool import LocalPool, default_jobs
 from qaudit.matrix.manifest import Manifest, Row
@@ -25,6 +25,7 @@ from qaudit.processors import available_threads
 from qaudit.report import json_report
 
 TABLE, PAGE, LOCK = "matrix.csv", "matrix.html", "lock"
+BUSY = "another matrix is running in it; choose another --out"
 LOOK_EVERY_S = 0.5
 
 
@@ -110,7 +111,7 @@ def run_matrix(manifest: Manifest, options: MatrixOptions) -> Iterator[MatrixEve
     run = uuid.uuid4().hex
     make_folder(out / ROWS)
     make_folder(out / SHARED)
-    with _only_one(out), contextlib.ExitStack() as stack:
+    with locked(out / SHARED / LOCK, busy=BUSY), contextlib.ExitStack() as stack:
         if options.fresh:
             shutil.rmtree(out / REFERENCES, ignore_errors=True)
         # what a process that was killed while it wrote has left
@@ -197,18 +198,6 @@ def _remove(*paths: Path) -> None:
             raise OutputProblem(
                 f"{path}: cannot be removed ({error.strerror}); choose another --out"
             ) from error
-
-
-@contextlib.contextmanager
-def _only_one(out: Path) -> Iterator[None]:
-    with (out / SHARED / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputProblem(f"{out}: another matrix is running in it; choose another --out") from error
-        except OSError:  # a file system without locks
-            pass
-        yield
 
 
 def _sweep(out: Path, run: str) -> None:

@@ -20,7 +20,7 @@ from hf_folders import write_folder  # noqa: E402
 from realign_work import events_of, files_of, record_of, write_pair, write_sets  # noqa: E402
 
 from qaudit.checkpoints.opening import open_checkpoint  # noqa: E402
-from qaudit.errors import InputError, OtherAudit  # noqa: E402
+from qaudit.errors import InputError, OtherAudit, OutputProblem  # noqa: E402
 from realign.events import Diagnosed, Event, Finished, Noted, Opened, Planned, Resumed, Stepped, Written  # noqa: E402
 from realign.float_model import Given, load_floats  # noqa: E402
 from realign.job import Job, Step  # noqa: E402
@@ -216,7 +216,7 @@ def test_two_at_once_are_refused(tmp_path: Path, pair: Pair, sets: tuple[str, ..
     first = events_of(pair, chosen)
     while not isinstance(next(first), Stepped):
         pass
-    with pytest.raises(InputError, match="another realignment"):
+    with pytest.raises(OutputProblem, match="another realignment"):
         list(events_of(pair, chosen))
     first.close()  # type: ignore[attr-defined]
 
