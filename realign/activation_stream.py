@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from qaudit.errors import InputError
-from realign.calibration_activations import ROWS_AT_ONCE, Call
+from realign.calibration_activations import ROWS_AT_ONCE, Call, outputs
 from realign.decoder_blocks import blocks_of
 
 CPU = torch.device("cpu")
@@ -115,6 +115,15 @@ def token_batches(
     return [_batch(prompts, group, 0 if pad is None else pad) for group in groups]
 
 
+def unpadded(prompts: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Return token ids [B, T] in batches of prompts of one length, shortest first.
+
+    Raises:
+        InputError: there is no prompt, or one without tokens.
+    """
+    return [batch.tokens for batch in token_batches(prompts)]
+
+
 def _batch(prompts: Sequence[Sequence[int]], rows: Sequence[int], pad: int) -> TokenBatch:
     longest = max(len(prompts[row]) for row in rows)
     tokens = torch.full((len(rows), longest), pad)
@@ -171,22 +180,10 @@ def stream(
     for number in range(len(blocks_of(source.model))):
         with source.lent(number, place) as block:
             hidden = [
-                _through(block, states, batch_calls[number].arguments, place)
+                outputs(block, [Call(states, batch_calls[number].arguments).on(place)])[0].to(CPU)
                 for states, batch_calls in zip(hidden, calls, strict=True)
             ]
         yield Layer(number, tuple(hidden), _in_order(hidden, batches))
-
-
-def last_token_activations(
-    blocks: Blocks | Any,  # noqa: ANN401
-    prompts: Sequence[Sequence[int]],
-    *,
-    device: torch.device | str | None = None,
-    rows: int = ROWS_AT_ONCE,
-) -> Tensor:
-    """Return the residual stream after every block at each prompt's last token: float32 [L, N, D]."""
-    layers = stream(blocks, token_batches(prompts, rows=rows), device=device)
-    return torch.stack([layer.last for layer in layers])
 
 
 @torch.no_grad()
@@ -218,7 +215,7 @@ def _passed_through(model: Any, found: list[list[Call]]) -> Iterator[None]:  # n
     """Make the blocks note what they are called with, and return what they are given; so the last norm."""
 
     def noted(hidden_states: Tensor, **named: Any) -> Tensor:  # noqa: ANN401
-        found[-1].append(Call(_moved(hidden_states, CPU), named))
+        found[-1].append(Call(hidden_states.to(CPU), named))
         return hidden_states
 
     def passed(hidden_states: Tensor) -> Tensor:
@@ -233,22 +230,6 @@ def _passed_through(model: Any, found: list[list[Call]]) -> Iterator[None]:  # n
     finally:
         for module in changed:
             del module.forward
-
-
-@torch.no_grad()
-def _through(block: nn.Module, hidden: Tensor, arguments: dict[str, Any], device: torch.device) -> Tensor:
-    named = {name: _moved(value, device) for name, value in arguments.items()}
-    result = block(hidden.to(device), **named)
-    written: Tensor = result[0] if isinstance(result, tuple) else result
-    return written.to(CPU)
-
-
-def _moved(value: Any, device: torch.device) -> Any:  # noqa: ANN401
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, tuple | list):
-        return type(value)(_moved(each, device) for each in value)
-    return value
 
 
 def _in_order(hidden: Sequence[Tensor], batches: Sequence[TokenBatch]) -> Tensor:

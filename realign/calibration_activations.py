@@ -25,21 +25,19 @@ class Call:
     hidden: Tensor
     arguments: dict[str, Any]
 
+    def on(self, device: torch.device) -> "Call":
+        """Return the call with all of its tensors on a device."""
+        return Call(
+            self.hidden.to(device), {name: _on(value, device) for name, value in self.arguments.items()}
+        )
 
-def batches_of(prompts: Sequence[Sequence[int]]) -> list[Tensor]:
-    """Return token ids [B, T] in batches of prompts of one length, shortest first.
 
-    Raises:
-        InputError: there is no prompt, or one without tokens.
-    """
-    if not prompts or not all(prompts):
-        raise InputError("no calibration prompts, or an empty one; give some text to calibrate on")
-    lengths = sorted({len(tokens) for tokens in prompts})
-    batches = []
-    for length in lengths:
-        rows = [list(tokens) for tokens in prompts if len(tokens) == length]
-        batches += [torch.tensor(rows[i : i + ROWS_AT_ONCE]) for i in range(0, len(rows), ROWS_AT_ONCE)]
-    return batches
+def _on(value: Any, device: torch.device) -> Any:  # noqa: ANN401
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, tuple | list):
+        return type(value)(_on(each, device) for each in value)
+    return value
 
 
 @torch.no_grad()

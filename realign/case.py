@@ -12,6 +12,7 @@ from qaudit.errors import InputError
 from qaudit.suites.loading import load_suite
 from qaudit.values import Item
 from realign.calibration_sets import CalibrationSets, default_calibration, load_calibration
+from realign.carried_over import of_folder, of_gguf
 from realign.delivery import Delivery
 from realign.diagnosis import diagnose
 from realign.float_model import Given, as_tokens, require_one_model
@@ -59,6 +60,7 @@ class Case:
             self.prompts,
             sum(file.size for file in self.given.checkpoint.info.files),
             searches_scales=self.delivery.searches_scales,
+            baseline=self.options.baseline,
         )
 
 
@@ -82,7 +84,10 @@ def prepare(checkpoint: str | Path, reference: str | Path, options: RealignOptio
     evaluation = [load_suite(name) for name in options.evaluation]
     sets = load_calibration(options.calibration or default_calibration(given.reference), evaluation)
     prompts, ends = as_tokens(
-        given, _conversations(sets.malicious, options.limit), _conversations(sets.benign, options.limit)
+        given,
+        _conversations(sets.malicious, options.limit),
+        _conversations(sets.benign, options.limit),
+        given.gguf if target.format == "gguf" else given.folder,
     )
     choice = _chosen(given, options)
     if choice.method in LEARNS_TYPES and delivery.untrained() is not None:
@@ -95,19 +100,24 @@ def prepare(checkpoint: str | Path, reference: str | Path, options: RealignOptio
 
 def _delivery(target: Target, given: Given) -> Delivery:
     folder, gguf = given.folder, given.gguf
+    # of one without a template no prompt is made: it is refused there
+    template = given.reference.chat_template or ""
     if target.format == "gguf":
         if gguf is None:
             raise InputError(
                 f"--to {target.text}: a GGUF takes its metadata from another of the same model; "
                 "give the checkpoint or the reference as GGUF"
             )
-        return GgufDelivery(target, gguf, folder.config if folder else config_of(gguf))
+        config = folder.config if folder else config_of(gguf)
+        own = gguf is given.reference
+        return GgufDelivery(target, gguf, config, carried=None if own else of_gguf(gguf, template))
     if folder is None:
         raise InputError(
             f"--to {target.text}: a folder takes its configuration and tokenizer from another of the same "
             "model; give the checkpoint or the reference as a folder"
         )
-    return FolderDelivery(target, folder)
+    own = folder is given.reference
+    return FolderDelivery(target, folder, None if own else of_folder(folder, template))
 
 
 def _chosen(given: Given, options: RealignOptions) -> Choice:

@@ -16,13 +16,15 @@ from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.gguf_as_hf import GgufAsHf, require_same_model
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
+from qaudit.checkpoints.same_layout import require_same_layout
 from qaudit.engines.choices import Device
-from qaudit.engines.prompt_tokens import prompt_tokens
-from qaudit.engines.protocol import Conversation, EngineName, EngineOptions
+from qaudit.engines.protocol import Conversation, EngineOptions
 from qaudit.engines.transformers_loading import load_gguf_network, load_network
-from qaudit.errors import EnvironmentProblem, Incomparable, InputError
+from qaudit.errors import EnvironmentProblem, Incomparable
+from realign.carrier import reference_tokens, require_computes_as_a_gguf, require_same_reading
 from realign.gguf_config import config_of
 from realign.job import CalibrationTokens
+from realign.same_configuration import require_same_configuration
 
 DeviceName = Literal["cpu", "cuda"]
 MEND = "give the model that it was made from"
@@ -74,7 +76,7 @@ def require_one_model(given: Given) -> None:
 
     Raises:
         Incomparable: a tokenizer, a size, or what decides the computation besides weights differs.
-        InputError: a family that is not known here.
+        InputError: a family that is not known here, or a configuration that transformers refuses.
     """
     reference = given.reference
     for other in (given.checkpoint, given.parent):
@@ -84,10 +86,13 @@ def require_one_model(given: Given) -> None:
             require_same_model(other, reference)
         elif isinstance(other, HfCheckpoint) and isinstance(reference, GgufCheckpoint):
             require_same_model(reference, other)
-        elif other.tokenizer_digest != reference.tokenizer_digest:
-            raise Incomparable(f"{other.path}: has another tokenizer than {reference.path}; {MEND}")
-        elif isinstance(other, GgufCheckpoint) and isinstance(reference, GgufCheckpoint):
-            _require_same_gguf(other, reference)
+            require_computes_as_a_gguf(other)
+        else:
+            require_same_layout(other, reference)
+            if isinstance(other, GgufCheckpoint) and isinstance(reference, GgufCheckpoint):
+                _require_same_gguf(other, reference)
+            elif isinstance(other, HfCheckpoint) and isinstance(reference, HfCheckpoint):
+                require_same_configuration(other, reference)
 
 
 def load_floats(given: Given, which: Checkpoint, device: DeviceName) -> Any:  # noqa: ANN401
@@ -124,22 +129,29 @@ def require_same_shapes(model: Any, reference: Any) -> None:  # noqa: ANN401
 
 
 def as_tokens(
-    given: Given, malicious: Sequence[Conversation], benign: Sequence[Conversation]
+    given: Given,
+    malicious: Sequence[Conversation],
+    benign: Sequence[Conversation],
+    carrier: Checkpoint | None = None,
 ) -> tuple[CalibrationTokens, frozenset[int]]:
-    """Return prompts as tokens in the reference's template, and the ids that end a reply.
+    """Return prompts as the reference's tokens in its template, and the ids that end a reply.
+
+    Args:
+        given: the checkpoints.
+        malicious: prompts.
+        benign: prompts.
+        carrier: the file whose tokenizer the result takes over: it must read them alike.
 
     Raises:
+        Incomparable: it does not.
         InputError: the reference carries no chat template, or it fails on a prompt.
         EngineFailure: a tokenizer is not read.
     """
-    template = given.reference.chat_template
-    if not template:
-        raise InputError(f"{given.reference.path}: carries no chat template; give a chat model")
-    source: Checkpoint = given.folder or given.reference
-    engine: EngineName = "llama.cpp" if isinstance(source, GgufCheckpoint) else "transformers"
     # ids must be unique within one call, and both kinds may have the same
     numbered = [Conversation(str(i), c.turns) for i, c in enumerate((*malicious, *benign))]
-    found = prompt_tokens(source.path, engine, template, given.reference.special_tokens, numbered)
+    found = reference_tokens(given.reference, numbered)
+    if carrier is not None:
+        require_same_reading(carrier, given.reference, numbered, found)
     split = len(malicious)
     return CalibrationTokens(found.prompts[:split], found.prompts[split:]), found.ends
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
 from qaudit.errors import InputError
+from realign.carried_over import FolderCarried
 from realign.decoder_blocks import STAGES
 from realign.grids.grid import Grid
 from realign.grids.target import Target
@@ -29,12 +30,13 @@ class FolderDelivery:
     Args:
         target: format and grid.
         template: folder of the same model.
+        carried: what is taken over of it where it is not the reference; all where it is.
 
     Raises:
         InputError: a target that is no folder.
     """
 
-    def __init__(self, target: Target, template: HfCheckpoint) -> None:
+    def __init__(self, target: Target, template: HfCheckpoint, carried: FolderCarried | None = None) -> None:
         if target.format == "gguf" or target.grid is None:
             raise InputError(f"--to {target.text}: is no folder")
         self.to = target.text
@@ -43,6 +45,7 @@ class FolderDelivery:
             target.format, target.grid, order, eight_bit_inputs=target.eight_bit_inputs
         )
         self.template = template
+        self.carried = carried
         self._target = target
 
     @property
@@ -99,10 +102,11 @@ class FolderDelivery:
         return None
 
     def notes(self, path: Path) -> Sequence[str]:
-        """Return what vLLM would have against the folder, as far as its rules are known here."""
-        return [f"vLLM: {problem}" for problem in vllm_problems(path)]
+        """Return what was taken over, and what vLLM would have against the folder by the rules known here."""
+        told = [self.carried.note] if self.carried else []
+        return [*told, *(f"vLLM: {problem}" for problem in vllm_problems(path))]
 
     def write(self, path: Path, parent: Any, solution: Solution) -> Verified:  # noqa: ANN401
         """Write, read again, compare."""
-        meant = write_solution_folder(path, self.template.path, parent, solution, self.packing)
+        meant = write_solution_folder(path, self.template.path, parent, solution, self.packing, self.carried)
         return verify_folder(path, meant)

@@ -10,7 +10,9 @@ from qaudit.checkpoints.codecs.ggml import BLOCKS
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.checkpoints.model_sizes import read_sizes
 from qaudit.checkpoints.tensor_names import parameters
-from qaudit.errors import EngineFailure
+from qaudit.errors import EngineFailure, InputError
+from realign.carried_over import GgufCarried
+from realign.grids.ggml_quantizer import needs_importance
 from realign.grids.grid import Grid
 from realign.grids.target import Target, gguf_grids
 from realign.job import Solution, Solver
@@ -22,6 +24,7 @@ from realign.writers.gguf import write_gguf
 from realign.writers.verification import Verified, verify_gguf
 
 FILE_TYPE, WEIGHT = "general.file_type", ".weight"
+OF_BLOCKS = "blk."
 
 
 class GgufDelivery:
@@ -32,12 +35,14 @@ class GgufDelivery:
         template: a GGUF of the same model.
         config: what a config.json of the model says.
         kinds: ggml types that are other than llama.cpp's choice, by GGUF module name.
+        carried: what is taken over of the template where it is not the reference; all where it is.
 
     Attributes:
         kinds: ggml type of each matrix.
 
     Raises:
-        InputError: the template is not of a model that is known here.
+        InputError: the template is not of a model that is known here, or a matrix outside of the blocks
+            would have a type that it cannot have.
         EngineFailure: llama.cpp does not know it.
     """
 
@@ -47,6 +52,7 @@ class GgufDelivery:
         template: GgufCheckpoint,
         config: Mapping[str, Any],
         kinds: Mapping[str, str] | None = None,
+        carried: GgufCarried | None = None,
     ) -> None:
         self.to = target.text
         self.searches_scales = False
@@ -54,8 +60,10 @@ class GgufDelivery:
         self.input_bits: int | None = None
         self.template = template
         self.config = config
+        self.carried = carried
         self.target = target
         self.kinds: dict[str, str] = {**_kinds(target, template.path), **(kinds or {})}
+        _require_rounded_without_inputs(target, self.kinds)
 
     def planned(self) -> tuple[PlannedTensor, ...]:
         """Return every tensor of the result, from the template's headers."""
@@ -83,9 +91,9 @@ class GgufDelivery:
         return None if kinds.keys() <= self.grids().keys() else SafetyImportance(kinds)
 
     def notes(self, path: Path) -> Sequence[str]:
-        """Return nothing: llama.cpp reads what it writes itself."""
+        """Return what was taken over; llama.cpp reads what it writes itself."""
         del path
-        return ()
+        return [self.carried.note] if self.carried else []
 
     def _kinds_of_layers(self) -> dict[str, str]:
         return {layer: self.kinds[module] for layer, module in self._places().items() if module in self.kinds}
@@ -104,7 +112,11 @@ class GgufDelivery:
     def write(self, path: Path, parent: Any, solution: Solution) -> Verified:  # noqa: ANN401
         """Write, read again, compare."""
         floats = {name: value.detach() for name, value in parent.named_parameters()}
-        changed = {FILE_TYPE: self.target.file_type_number}
+        carried = self.carried
+        changed: dict[str, int | str] = {FILE_TYPE: self.target.file_type_number}
+        if carried:
+            changed.update(carried.changed)
+        left_out = carried.left_out if carried else frozenset[str]()
         places = self._places()
         # a solver may have given some more bits
         chosen = {
@@ -113,8 +125,28 @@ class GgufDelivery:
             if layer in places and isinstance(entry, SuperblockLinear)
         }
         kinds = {**self.kinds, **chosen}
-        write_gguf(path, self.template.path, kinds, solution, floats, self.config, changed=changed)
+        write_gguf(
+            path,
+            self.template.path,
+            kinds,
+            solution,
+            floats,
+            self.config,
+            changed=changed,
+            left_out=left_out,
+        )
         return verify_gguf(path, solution, floats, self.config)
+
+
+def _require_rounded_without_inputs(target: Target, kinds: Mapping[str, str]) -> None:
+    """Refuse now what ggml's quantizer would refuse when all is computed."""
+    for module, kind in kinds.items():
+        # an embedding has no inputs whose importance could be measured, nor has llama-imatrix
+        if not module.startswith(OF_BLOCKS) and needs_importance(kind):
+            raise InputError(
+                f"--to {target.text}: {module} as {kind} needs an importance matrix, which only layers have; "
+                f"choose gguf:{target.text.removeprefix('gguf:').removesuffix('-pure')}"
+            )
 
 
 def _kinds(target: Target, template: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ program does not know.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -55,6 +55,7 @@ def write_gguf_file(
     tensors: Sequence[NewTensor],
     data: Iterable[Iterable[bytes]],
     changed: Mapping[str, int | str],
+    left_out: Collection[str] = (),
 ) -> None:
     """Write a file whole, under a temporary name until it is on disk.
 
@@ -64,12 +65,13 @@ def write_gguf_file(
         tensors: in their order in the file.
         data: of each tensor its bytes, in pieces.
         changed: metadata that are other than the template's, or new; a number is stored in 32 bits.
+        left_out: keys of the template that are not carried over.
 
     Raises:
         InputError: the template is not readable, or a tensor's bytes are not as many as its shape says.
         OutputProblem: the file cannot be written.
     """
-    header, alignment = header_bytes(template, tensors, changed)
+    header, alignment = header_bytes(template, tensors, changed, left_out)
     with file_written_whole(path) as stream:
         stream.write(header)
         for tensor, pieces in zip(tensors, data, strict=True):
@@ -80,17 +82,19 @@ def write_gguf_file(
 
 
 def header_bytes(
-    template: Path, tensors: Sequence[NewTensor], changed: Mapping[str, int | str]
+    template: Path,
+    tensors: Sequence[NewTensor],
+    changed: Mapping[str, int | str],
+    left_out: Collection[str] = (),
 ) -> tuple[bytes, int]:
     """Return all that goes before the tensors' data, and the alignment of the data.
 
     Raises:
         InputError: the template is not readable.
     """
+    gone = {*changed, *left_out, ALIGNMENT_KEY}
     kept = {
-        key: raw
-        for key, raw in _stored_pairs(template)
-        if not key.startswith(DROPPED) and key not in changed and key != ALIGNMENT_KEY
+        key: raw for key, raw in _stored_pairs(template) if not key.startswith(DROPPED) and key not in gone
     }
     pairs = [*kept.values(), *(_pair(key, value) for key, value in changed.items())]
     table: list[bytes] = []

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from realign.calibration_activations import ROWS_AT_ONCE, batches_of
+from realign.activation_stream import token_batches
+from realign.calibration_activations import ROWS_AT_ONCE
 
 Tokens = tuple[int, ...]
 
@@ -33,14 +34,11 @@ def greedy_replies(
     Raises:
         InputError: there is no prompt, or an empty one.
     """
-    order = _by_length(prompts)
     replies: list[Tokens] = [()] * len(prompts)
-    place = 0
-    for batch in batches_of(prompts):
-        rows = _continued(model, batch.to(model.device), longest, end_tokens, None)
-        for row in rows:
-            replies[order[place]] = row
-            place += 1
+    for batch in token_batches(prompts):
+        found = _continued(model, batch.tokens.to(model.device), longest, end_tokens, None)
+        for row, reply in zip(batch.rows, found, strict=True):
+            replies[row] = reply
     return replies
 
 
@@ -105,8 +103,3 @@ def _continued(
             break
         given = following[:, None].to(ids.device)
     return [tuple(row) for row in rows]
-
-
-def _by_length(prompts: Sequence[Sequence[int]]) -> list[int]:
-    """Return the order in which `batches_of` takes prompts."""
-    return sorted(range(len(prompts)), key=lambda place: len(prompts[place]))

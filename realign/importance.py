@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from qaudit.errors import InputError
-from realign.calibration_activations import batches_of
+from realign.activation_stream import unpadded
 from realign.decoder_blocks import STAGES, blocks_of, linear, module_name
 from realign.grids.ggml_quantizer import ggml_quantized
 from realign.job import CalibrationTokens
@@ -100,7 +100,7 @@ def _sums(model: Any, prompts: Sequence[Sequence[int]]) -> dict[str, tuple[Tenso
     """Return sums of x^2 over all tokens and over last tokens, float64 [I], by module name."""
     sums: dict[str, tuple[Tensor, Tensor]] = {}
     with _watched(model, sums):
-        for batch in batches_of(prompts):
+        for batch in unpadded(prompts):
             model.model(batch.to(model.device), use_cache=False)
     return {
         module_name(number, name): sums[module_name(number, stage.linears[0])]

@@ -40,9 +40,10 @@ def solver_of(method: Method, delivery: Delivery) -> Solver:
 
         return delivery.untrained() or QRealignSolver(QRealignOptions(input_bits=delivery.input_bits))
     if method == "qresafe":
+        from realign.solvers.patch_training import QresafeOptions
         from realign.solvers.qresafe import QresafeSolver
 
-        return QresafeSolver()
+        return QresafeSolver(QresafeOptions(input_bits=delivery.input_bits))
     if method == "restore":
         from realign.solvers.restore import Restore
 

@@ -7,12 +7,14 @@ from torch import nn
 
 from qaudit.checkpoints.raw_tensors import FloatArray
 from qaudit.weights.folding import unfolded
-from qaudit.weights.matrix_pairs import MatrixPair, ReadBoth, role_of
+from qaudit.weights.matrix_pairs import EMBEDDINGS, OUTPUT_MATRIX, MatrixPair, ReadBoth, role_of
 from realign.decoder_blocks import blocks_of, module_name
+
+TOKEN_MODULES = {"model.embed_tokens": EMBEDDINGS, "lm_head": OUTPUT_MATRIX}
 
 
 def model_pairs(parent: Any, reference: Any) -> list[MatrixPair]:  # noqa: ANN401 - transformers is untyped
-    """Return the matrices of the decoder blocks, the parent's in the reference's scales.
+    """Return the matrices of the decoder blocks, the parent's in the reference's scales, and those of tokens.
 
     Args:
         parent: transformers model, float32; not changed.
@@ -29,18 +31,22 @@ def model_pairs(parent: Any, reference: Any) -> list[MatrixPair]:  # noqa: ANN40
             module = name.removesuffix(".weight")
             if not name.endswith(".weight"):
                 continue
-            candidate, original = _rows(parameter), _rows(weights[name])
             pairs.append(
-                MatrixPair(
-                    module_name(number, module),
-                    number,
-                    role_of(module),
-                    (candidate.shape[0], candidate.shape[1]),
-                    "F32",
-                    _reader(original, candidate),
-                )
+                _pair(module_name(number, module), number, role_of(module), parameter, weights[name])
             )
+    named = dict(reference.named_parameters())
+    for name, parameter in parent.named_parameters():
+        # a matrix that is tied to the embeddings is not among them
+        module = name.removesuffix(".weight")
+        if module in TOKEN_MODULES and name in named:
+            pairs.append(_pair(module, None, TOKEN_MODULES[module], parameter, named[name]))
     return unfolded(pairs)
+
+
+def _pair(name: str, layer: int | None, role: str, ours: nn.Parameter, theirs: nn.Parameter) -> MatrixPair:
+    candidate, original = _rows(ours), _rows(theirs)
+    shape = (candidate.shape[0], candidate.shape[1])
+    return MatrixPair(name, layer, role, shape, "F32", _reader(original, candidate))
 
 
 def _rows(parameter: nn.Parameter) -> FloatArray:

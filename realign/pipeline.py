@@ -51,8 +51,10 @@ LOCK, BUSY = ".lock", "another realignment is at work there; wait for it"
 CUBLAS = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def run_realign(checkpoint: str | Path, reference: str | Path, options: RealignOptions) -> Iterator[Event]:
+def run_realign(checkpoint: str | Path, reference: str | Path, options: RealignOptions) -> Generator[Event]:
     """Realign a checkpoint; the last event is Finished, or Planned for a dry run.
+
+    The work folder is locked until the generator is closed or asked for more than its last event.
 
     Raises:
         InputError: files, target, calibration sets or method are unusable or do not fit.

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from qaudit.checkpoints.hf_repo import read_hf_folder
 from qaudit.errors import InputError, MissingExtra
-from realign.calibration_activations import batches_of, calls_into_blocks, with_hidden
 from realign.decoder_blocks import STAGES, blocks_of, linear, module_name
+from realign.grids.grid import Grid
+from realign.job import CalibrationTokens, Job
 from realign.quantized_linear import QuantizedLinear
-from realign.solvers.plain import AwqRecipe, GptqRecipe, Linears, Recipe, quantize_block
+from realign.solvers.plain import AwqRecipe, GptqRecipe, Linears, PlainSolver, Recipe, linears_of
 from realign.writers.awq import awq_config, awq_tensors
 from realign.writers.gptq import gptq_config, gptq_tensors
 from realign.writers.hf_folder import write_hf_folder
@@ -92,14 +93,16 @@ def quantize_model(model: Any, prompts: Sequence[Sequence[int]], recipe: Recipe)
         prompts: token ids of calibration prompts.
         recipe: how.
     """
-    calls = calls_into_blocks(model, batches_of(prompts))
-    hidden: list[Tensor] = [call.hidden for call in calls[0]]
-    linears: Linears = {}
-    for number, block in enumerate(blocks_of(model)):
-        into = with_hidden(calls[number], hidden)
-        found, hidden = quantize_block(block, into, recipe)
-        linears.update({module_name(number, name): entry for name, entry in found.items()})
-    return linears
+    modules = [
+        module_name(number, name)
+        for number in range(len(blocks_of(model)))
+        for stage in STAGES
+        for name in stage.linears
+    ]
+    tokens = CalibrationTokens((), tuple(tuple(prompt) for prompt in prompts))
+    grids: dict[str, Grid] = dict.fromkeys(modules, recipe.options.grid)
+    job, solver = Job(model, model, tokens, grids, 0, frozenset()), PlainSolver(recipe)
+    return linears_of(list(solver.steps(job, ())))
 
 
 @torch.no_grad()

@@ -18,6 +18,9 @@ AWQ_PASSES = 40.0
 EFFICIENCY = 0.35
 PROBE_SIZE = 512
 PROBE_S = 0.15
+# errors of types that `protect` holds at once: as much as the model takes, of small ones all
+LEAST_AT_ONCE = 1 << 30
+TYPES_TRIED = 6
 # torch and transformers before any weight
 LIBRARIES_BYTES = 700 << 20
 
@@ -128,14 +131,15 @@ def make_plan(
     before_bytes: int,
     *,
     searches_scales: bool = False,
+    baseline: bool = True,
     speed: float | None = None,
 ) -> Plan:
     """Estimate what a realignment takes.
 
     Two float32 models are held (what the result is made of, and the reference), the hidden states of
     all prompts three times (before and after a block, and the reference's), and for one matrix at a
-    time its Hessian with two factors of it. Time is that of the passes of the method and of the
-    plain baseline, and of GPTQ's columns.
+    time its Hessian with two factors of it; protect holds gradients, and errors of types, besides. Time
+    is that of the passes of the method and of the plain baseline, and of GPTQ's columns.
 
     Args:
         target: as `--to` has it.
@@ -144,6 +148,7 @@ def make_plan(
         prompts: to calibrate on.
         before_bytes: size of the failing checkpoint.
         searches_scales: the plain baseline is AWQ's search, which runs blocks again and again.
+        baseline: whether that is made besides.
         speed: operations a second; measured if it is left out.
     """
     matrices = [t.shape for t in tensors if len(t.shape) == 2]
@@ -158,9 +163,15 @@ def make_plan(
         + 3 * FLOAT_BYTES * count * hidden
         + 3 * FLOAT_BYTES * width * width
     )
-    passes = AWQ_PASSES if searches_scales else PASSES["plain"]
+    rounds = 1
+    if method == "protect":
+        model = FLOAT_BYTES * weights
+        memory += model + min(errors_at_once(model), TYPES_TRIED * model)
+        rounds = -(-TYPES_TRIED * model // errors_at_once(model))
+    plain = AWQ_PASSES if searches_scales else PASSES["plain"]
+    passes = plain if baseline or method == "plain" else 0.0
     if method != "plain":
-        passes += PASSES.get(method, PASSES["plain"])
+        passes += PASSES[method] * rounds
     columns = sum(2 * outputs * inputs * inputs for outputs, inputs in matrices if inputs <= 4 * hidden)
     operations = 2.0 * weights * count * passes + columns
     seconds = operations / ((speed or measured_speed()) * EFFICIENCY)
@@ -175,6 +186,11 @@ def make_plan(
         seconds,
         before_bytes,
     )
+
+
+def errors_at_once(model_bytes: int) -> int:
+    """Return how many bytes of rounding errors are held at once for a model of so many."""
+    return max(LEAST_AT_ONCE, model_bytes)
 
 
 def measured_speed(device: str = "cpu") -> float:

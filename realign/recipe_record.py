@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import resource
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ import torch
 from qaudit import __version__
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.errors import InputError, OutputProblem
-from qaudit.files import read_bounded, sha256_bytes, write_atomically
+from qaudit.files import sha256_bytes, write_atomically
+from qaudit.processors import processor_name
 from qaudit.values import CheckpointInfo, Suite
 from realign.job import CalibrationTokens, Step
 from realign.writers.verification import Verified
@@ -27,7 +29,7 @@ PACKAGES = (
     "torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "safetensors",
     "compressed-tensors", "gguf", "llama-cpp-python", "triton",
 )  # fmt: skip
-MAX_RECORD_BYTES = 64 << 20
+DRIVER = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def tokens_digest(tokens: CalibrationTokens) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Return what computed: library versions and the processor or card.
+    """Return what computed: library versions, the processor with what torch uses of it, and the card.
 
     Bits may differ between these; they are part of what steps are resumed by.
     """
@@ -105,6 +107,8 @@ def environment() -> dict[str, Any]:
         "qaudit": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "processor": processor_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
     }
     for package in PACKAGES:
         try:
@@ -112,8 +116,23 @@ def environment() -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     if torch.cuda.is_available():
-        found["cuda"] = torch.cuda.get_device_name()
+        found["cuda"] = {
+            "device": torch.cuda.get_device_name(),
+            "capability": ".".join(map(str, torch.cuda.get_device_capability())),
+            "runtime": torch.version.cuda,
+            "driver": _driver(),
+        }
     return found
+
+
+def _driver() -> str | None:
+    """Return the version of NVIDIA's driver, where the system tells it."""
+    try:
+        told = DRIVER.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"Kernel Module\D*(\d+(?:\.\d+)+)", told)
+    return found[1] if found else None
 
 
 def peak_memory_bytes() -> dict[str, int]:
@@ -160,18 +179,3 @@ def remove_record(folder: Path) -> None:
         raise OutputProblem(
             f"{folder / RECORD}: cannot be removed ({error.strerror}); choose another --out"
         ) from error
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Read `realign.json`.
-
-    Raises:
-        InputError: it is not there, or not one.
-    """
-    try:
-        record = json.loads(read_bounded(path, MAX_RECORD_BYTES))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); run qaudit realign again") from error
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise InputError(f"{path}: is not a record of qaudit realign; run it again")
-    return record

@@ -48,6 +48,19 @@ def reply_rows(
     return ReplyRows(ids, follows, follows & (place >= starts))
 
 
+def hidden_where(model: Any, rows: ReplyRows, wanted: Tensor) -> Tensor:  # noqa: ANN401
+    """Return the last hidden states at some places, row by row: [N, D].
+
+    Args:
+        model: transformers model of a known family.
+        rows: what goes in.
+        wanted: bool [B, T - 1], N of them true.
+    """
+    # the last token predicts nothing that is wanted
+    hidden: Tensor = model.model(rows.ids[:, :-1], use_cache=False).last_hidden_state
+    return hidden[wanted]
+
+
 def logits_where(model: Any, rows: ReplyRows, wanted: Tensor) -> Tensor:  # noqa: ANN401
     """Return the logits of the next token at some places only: float32 [N, V].
 
@@ -58,9 +71,7 @@ def logits_where(model: Any, rows: ReplyRows, wanted: Tensor) -> Tensor:  # noqa
         rows: what goes in.
         wanted: bool [B, T - 1], N of them true.
     """
-    # the last token predicts nothing that is wanted
-    hidden = model.model(rows.ids[:, :-1], use_cache=False).last_hidden_state
-    logits: Tensor = model.lm_head(hidden[wanted])
+    logits: Tensor = model.lm_head(hidden_where(model, rows, wanted))
     return logits.float()
 
 

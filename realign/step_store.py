@@ -89,10 +89,6 @@ class StepStore:
         write_atomically(about, json.dumps(told, indent=2) + "\n")
         self._count += 1
 
-    def clear(self) -> None:
-        """Remove every step, once the checkpoint that they led to is written and checked."""
-        _remove(self._folder)
-
     def _paths(self, number: int) -> tuple[Path, Path]:
         name = f"{number:05d}"
         return self._folder / f"{name}.safetensors", self._folder / f"{name}.json"

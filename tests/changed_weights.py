@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from qaudit.weights.matrix_pairs import MatrixPair, role_of
+from qaudit.weights.matrix_pairs import TOKEN_MATRICES, MatrixPair, role_of
 
 Matrix = NDArray[np.float64]
 HIDDEN, INNER, LAYERS = 128, 256, 6
@@ -54,8 +54,9 @@ def pair_of(name: str, reference: Matrix, candidate: Matrix, stored: str = "F32"
     theirs, ours = reference.astype(np.float32), candidate.astype(np.float32)
     theirs, ours = np.atleast_2d(theirs), np.atleast_2d(ours)
     layer = int(name.split(".")[2]) if name.startswith("model.layers.") else None
+    role = role_of(name) if layer is not None else TOKEN_MATRICES.get(name.rsplit(".", 1)[-1], "other")
     return MatrixPair(
-        name, layer, role_of(name), (theirs.shape[0], theirs.shape[1]), stored,
+        name, layer, role, (theirs.shape[0], theirs.shape[1]), stored,
         lambda start, stop: (theirs[start:stop], ours[start:stop]),
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.gguf_as_hf import require_same_model
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
+from qaudit.checkpoints.same_layout import require_same_layout
 from qaudit.checkpoints.tokenizer_settings import tokenizer_differences
 from qaudit.errors import Incomparable
 from qaudit.values import Finding
@@ -13,8 +14,6 @@ from qaudit.values import Finding
 # Q8_0 has 8.5 bits per weight; anything under 8 is itself a lossy quantization
 REFERENCE_BITS = 8.0
 MAX_DIFF_LINES = 30
-# modules of the layers, in the words of both formats: these no quantizer leaves out
-LAYERS = ("blk.", "model.layers.", "transformer.h.", "gpt_neox.layers.")
 
 
 def require_comparable(reference: Checkpoint, candidate: Checkpoint) -> None:
@@ -34,17 +33,7 @@ def require_comparable(reference: Checkpoint, candidate: Checkpoint) -> None:
     if isinstance(reference, HfCheckpoint) and isinstance(candidate, GgufCheckpoint):
         require_same_model(candidate, reference)
         return
-    if reference.architecture != candidate.architecture:
-        raise Incomparable(
-            f"{candidate.path}: architecture {candidate.architecture!r}, the reference has "
-            f"{reference.architecture!r}; give the model that it was made from"
-        )
-    if reference.tokenizer_digest != candidate.tokenizer_digest:
-        raise Incomparable(
-            f"{candidate.path}: its tokenizer is not that of {reference.path}; "
-            "give the model that it was made from"
-        )
-    _require_same_shapes(reference, candidate)
+    require_same_layout(candidate, reference)
 
 
 def _require_precise(reference: Checkpoint) -> None:
@@ -52,21 +41,6 @@ def _require_precise(reference: Checkpoint) -> None:
         raise Incomparable(
             f"{reference.path}: has {reference.bits_per_weight:.1f} bits per weight and is a quantization "
             f"itself; give a reference with {REFERENCE_BITS:.0f} or more (Q8_0, F16, BF16)"
-        )
-
-
-def _require_same_shapes(reference: Checkpoint, candidate: Checkpoint) -> None:
-    # a quantizer may store tied or derived tensors once more or less, so only shared names count
-    for name in sorted(set(reference.names()) & set(candidate.names())):
-        if reference.shape(name) != candidate.shape(name):
-            raise Incomparable(
-                f"{candidate.path}: {name} is {candidate.shape(name)}, the reference's is "
-                f"{reference.shape(name)}; give the model that it was made from"
-            )
-    lost = sorted(name for name in set(reference.names()) - set(candidate.names()) if name.startswith(LAYERS))
-    if lost:
-        raise Incomparable(
-            f"{candidate.path}: lacks {lost[0]} and {len(lost) - 1} more; is it the same model?"
         )
 
 

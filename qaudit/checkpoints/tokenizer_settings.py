@@ -44,7 +44,7 @@ def tokenizer_differences(gguf: GgufCheckpoint, folder: HfCheckpoint) -> list[st
     if isinstance(types, np.ndarray):
         loose = [
             tokens[index]
-            for index in _special(spec)
+            for index in special_ids(spec)
             if index < min(len(tokens), len(types)) and int(types[index]) not in TAKEN_WHOLE
         ]
         if loose:
@@ -67,7 +67,8 @@ def _cut_otherwise(gguf: GgufCheckpoint, pre_tokenizer: object) -> list[str]:
     return [f"it {told}, so that llama.cpp cuts text otherwise than the folder's, which is {ours!a}"]
 
 
-def _special(spec: dict[str, object]) -> list[int]:
+def special_ids(spec: dict[str, object]) -> list[int]:
+    """Return the ids that a tokenizer.json adds as special tokens."""
     entries = spec.get("added_tokens")
     return [
         entry["id"]

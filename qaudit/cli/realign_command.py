@@ -10,13 +10,12 @@ import typer
 from rich.console import Console
 
 from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
-from qaudit.cli.realign_progress import show_plan, watch_realign
+from qaudit.cli.realign_progress import show_plan, watched_realign
 from qaudit.engines.choices import Device
-from qaudit.errors import InputError
 from qaudit.values import Report
 
 if TYPE_CHECKING:
-    from qaudit.cli.realign_comparison import Audited, Column
+    from qaudit.cli.realign_comparison import Column
     from realign.events import Finished
     from realign.options import RealignOptions
 
@@ -129,20 +128,25 @@ def realign_command(
         threads=threads or available_threads(),
         device=settled_device(device),
     )
+    if report is not None and not (no_audit or dry_run):
+        from qaudit.cli.realign_report import require_reusable
+
+        require_reusable(report, reference, options.evaluation)
     console = Console(stderr=True, highlight=False)
-    watched = watch_realign(checkpoint, reference, options, console)
-    finished = watched.finished
-    if finished is None:
-        _show_dry(watched.plan, as_json=as_json)
-        return
-    if no_audit:
-        _show(finished.record, finished, as_json=as_json)
-        return
-    record, status = _audited(checkpoint, reference, options, policy, finished, console)
+    # the work folder is ours until the audits in it are done too
+    with watched_realign(checkpoint, reference, options, console) as watched:
+        finished = watched.finished
+        if finished is None:
+            _show_dry(watched.plan, as_json=as_json)
+            return
+        if no_audit:
+            _show(finished.record, finished, as_json=as_json)
+            return
+        record, found = _audited(checkpoint, reference, options, policy, finished, console)
     _show(record, finished, as_json=as_json)
     from qaudit.cli.audit_command import exit_code
 
-    raise typer.Exit(exit_code(status.verdict.status))
+    raise typer.Exit(exit_code(found.verdict.status))
 
 
 def _audited(
@@ -155,6 +159,7 @@ def _audited(
 ) -> tuple[dict[str, Any], Report]:
     """Audit all that the table compares; return the record with the table in it and the result's report."""
     from qaudit.cli.realign_comparison import Audited, compared
+    from qaudit.cli.realign_report import given_report
     from realign.recipe_record import write_record
 
     arms = finished.record["arms"]
@@ -165,9 +170,8 @@ def _audited(
     audits: dict[Column, Audited] = {}
     for column, (path, arm) in made.items():
         folder = options.work / "audits" / column
-        given = _given_report(options.report, finished) if column == "failing" else None
-        if given:
-            audits[column] = given
+        if column == "failing" and options.report is not None:
+            audits[column] = given_report(options.report, finished.record["inputs"])
             continue
         console.print(f"audit of the {column} checkpoint", markup=False, style="dim")
         found = _audit(path, reference, options, policy, folder)
@@ -204,24 +208,6 @@ def _audit(path: str | Path, reference: str, options: "RealignOptions", policy: 
     )
     watch = watch_resumed_audit if options.resume else watch_audit
     return watch(path, reference, chosen, Console(quiet=True))
-
-
-def _given_report(path: Path | None, finished: "Finished") -> "Audited | None":
-    """Return the report that was given, where it is of this checkpoint and reference."""
-    if path is None:
-        return None
-    from qaudit.cli.realign_comparison import Audited
-    from qaudit.report import json_report
-
-    report = json_report.load(path)
-    inputs = finished.record["inputs"]
-    same = (report.checkpoint.sha256, report.reference.sha256) == (
-        inputs["checkpoint"]["sha256"],
-        inputs["reference"]["sha256"],
-    )
-    if not same:
-        raise InputError(f"{path}: is of another checkpoint or reference; give their own, or none")
-    return Audited(report, path.parent, sum(f.size for f in report.checkpoint.files))
 
 
 def _show_dry(plan: Any, *, as_json: bool) -> None:  # noqa: ANN401

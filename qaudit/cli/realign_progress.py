@@ -1,5 +1,7 @@
 """Progress of a realignment: steps with their losses, the plan as a table."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,16 +69,32 @@ class RealignProgress(EventBars):
         self._say(f"{event.arm} {event.number}/{event.total} {event.name}, {event.seconds:.1f} s: {losses}")
 
 
+@contextmanager
+def watched_realign(
+    checkpoint: str | Path, reference: str | Path, options: "RealignOptions", console: Console
+) -> Iterator[RealignProgress]:
+    """Realign, showing progress; give what was listened to, with its end (none for a dry run) and plan.
+
+    Until the context ends no other realignment gets the work folder.
+    """
+    from realign.pipeline import run_realign
+
+    with closing(run_realign(checkpoint, reference, options)) as events:
+        with RealignProgress(console) as progress:
+            for event in events:
+                progress.notice(event)
+                if progress.finished is not None:
+                    # what comes after the last event is the lock's release
+                    break
+        yield progress
+
+
 def watch_realign(
     checkpoint: str | Path, reference: str | Path, options: "RealignOptions", console: Console
 ) -> RealignProgress:
-    """Realign, showing progress; return what was listened to, with its end (none for a dry run) and plan."""
-    from realign.pipeline import run_realign
-
-    with RealignProgress(console) as progress:
-        for event in run_realign(checkpoint, reference, options):
-            progress.notice(event)
-    return progress
+    """Realign, showing progress; return what was listened to."""
+    with watched_realign(checkpoint, reference, options, console) as progress:
+        return progress
 
 
 def watch_resumed_realign(

@@ -6,16 +6,19 @@ The signs (each may have an innocent cause, so that several are asked for):
   edge ratio   the strongest change stands out from noise
   contrast     an ablation changes what writes to the residual stream, and leaves the readers alone
   pooled gap   the layers' directions are one
+Beside the blocks, the embeddings and the output matrix are looked at (`token_matrices`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from qaudit.weights.low_rank import Columns, Spectrum, top_spectrum
 from qaudit.weights.matched_filter import (
+    LEAST_COSINE,
+    LEAST_STRENGTH,
     NullStrength,
     consistency,
     null_strength,
@@ -23,19 +26,15 @@ from qaudit.weights.matched_filter import (
     strengths,
 )
 from qaudit.weights.matrix_pairs import WRITERS, MatrixPair
-from qaudit.weights.residuals import Residual, measure_residual
+from qaudit.weights.residuals import EXCESS, Residual, measure_residual
 from qaudit.weights.rounding import RoundingGrid
+from qaudit.weights.token_matrices import TOKEN_ROLES, TokenEvidence, token_evidence, told_of_tokens
 
 Kind = Literal["identical", "rounding", "directional_ablation", "low_rank_edit", "fine_tune"]
-# a direction counts as taken out from this strength on, above that of random directions
-LEAST_STRENGTH = 0.1
-LEAST_COSINE = 0.8
 ADJACENT_LAYERS = 3
 # the strongest change over the edge of noise: rounding to nearest gives up to 1.05, GPTQ 1.7 (it moves
 # weights along inputs that hardly occur), an adapter beyond 2 at four bits
 SPIKE = 2.0
-# distance over that of rounding: scale searches give 0.85, GPTQ up to 1.9
-EXCESS = 2.0
 # the share of matrices that must show a change before it is the checkpoint's and not one matrix's
 SPREAD = 0.25
 POOLED_GAP = 1.5
@@ -92,6 +91,7 @@ class WeightEvidence:
         pooled_gap: how far the writers' changes share one direction; 1 for none.
         direction: that direction [O]; None where none was taken out.
         matrices: of the blocks, in the checkpoint's order.
+        tokens: the embeddings and, where it is another matrix, the output matrix.
     """
 
     kind: Kind
@@ -100,17 +100,19 @@ class WeightEvidence:
     pooled_gap: float
     direction: Columns | None = field(repr=False)
     matrices: tuple[MatrixEvidence, ...] = field(repr=False)
+    tokens: tuple[TokenEvidence, ...] = field(default=(), repr=False)
 
     @property
     def only_rounded(self) -> bool:
         """Whether, but for ablations, the weights are the reference's own with the noise of rounding."""
-        return all(matrix.only_rounded for matrix in self.matrices)
+        blocks = all(matrix.only_rounded for matrix in self.matrices)
+        return blocks and all(each.only_rounded for each in self.tokens)
 
 
 def gather(
     pairs: Sequence[MatrixPair], grids: Mapping[str, RoundingGrid | None], seed: int = 0
 ) -> WeightEvidence:
-    """Look at every matrix of the blocks and say what was done.
+    """Look at every matrix of the blocks and of tokens and say what was done.
 
     Args:
         pairs: in the same scales (`qaudit.weights.folding.unfolded`).
@@ -129,7 +131,41 @@ def gather(
         _matrix(pair, layer, residuals[pair.name], spectra[pair.name], direction, seed)
         for pair, layer in inside
     )
-    return _judged(matrices, direction, gap)
+    judged = _judged(matrices, direction, gap)
+    outside = [pair for pair in pairs if pair.layer is None and pair.role in TOKEN_ROLES]
+    tokens = tuple(token_evidence(pair, grids.get(pair.name), judged.direction, seed) for pair in outside)
+    return _with_tokens(judged, tokens)
+
+
+def _with_tokens(judged: WeightEvidence, tokens: tuple[TokenEvidence, ...]) -> WeightEvidence:
+    """Add what the matrices of tokens show; it may be all that was done."""
+    told = told_of_tokens(tokens)
+    if judged.kind == "directional_ablation":
+        sentence = f"{judged.sentence}, and out of {told}" if told else judged.sentence
+        return replace(judged, sentence=sentence, tokens=tokens)
+    alone = [each for each in tokens if each.own and each.edge_ratio >= SPIKE]
+    if alone and judged.kind in ("identical", "rounding"):
+        sentence = f"a direction was taken out of {told}, and out of no layer"
+        return replace(
+            judged,
+            kind="directional_ablation",
+            sentence=sentence,
+            direction=alone[0].directions[:, 0],
+            tokens=tokens,
+        )
+    far = [t for t in tokens if t.residual.excess is not None and t.residual.excess >= EXCESS]
+    if far and judged.kind in ("identical", "rounding"):
+        names = " and ".join(TOKEN_ROLES[each.role] for each in far)
+        sentence = (
+            f"{names} lie farther from the reference's than rounding takes them "
+            f"({max(each.residual.excess or 0.0 for each in far):.1f} times), the layers do not: tokens were "
+            "trained further"
+        )
+        return replace(judged, kind="fine_tune", sentence=sentence, tokens=tokens)
+    if judged.kind == "identical" and any(each.residual.relative for each in tokens):
+        sentence = "the layers are the reference's own, embeddings or output matrix are rounded"
+        return replace(judged, kind="rounding", sentence=sentence, tokens=tokens)
+    return replace(judged, tokens=tokens)
 
 
 def _pooled(writers: Sequence[MatrixPair], spectra: Mapping[str, Spectrum]) -> tuple[Columns | None, float]:

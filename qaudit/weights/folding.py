@@ -12,8 +12,10 @@ from dataclasses import replace
 import numpy as np
 
 from qaudit.checkpoints.raw_tensors import FloatArray
-from qaudit.weights.matrix_pairs import MatrixPair
+from qaudit.weights.matrix_pairs import EMBEDDINGS, OUTPUT_MATRIX, MatrixPair
 
+# quantizers leave their scales alone
+TOKEN_ROLES = (EMBEDDINGS, OUTPUT_MATRIX)
 # who reads a norm's output
 READERS = {
     "attention_norm": ("query", "key", "value", "qkv"),
@@ -30,7 +32,7 @@ LARGEST_SCALE = 1e4
 
 
 def unfolded(pairs: Sequence[MatrixPair], norm_offset: float = 0.0) -> list[MatrixPair]:
-    """Return the matrices of the blocks, the checkpoint's in the reference's scales.
+    """Return the matrices of the blocks, the checkpoint's in the reference's scales, and those of tokens.
 
     Args:
         pairs: of two checkpoints, norms among them.
@@ -53,7 +55,8 @@ def unfolded(pairs: Sequence[MatrixPair], norm_offset: float = 0.0) -> list[Matr
         for writer, reader in CHAINS.items():
             _undo_chain(result, (layer, writer), (layer, reader))
     replaced = {pair.name: pair for pair in result.values()}
-    return [replaced.get(pair.name, pair) for pair in pairs if pair.layer is not None and pair.shape[0] > 1]
+    wanted = [p for p in pairs if p.shape[0] > 1 and (p.layer is not None or p.role in TOKEN_ROLES)]
+    return [replaced.get(pair.name, pair) for pair in wanted]
 
 
 def _norm_scale(norm: MatrixPair | None, offset: float) -> FloatArray | None:

@@ -55,13 +55,6 @@ class Spectrum:
         return float("inf") if self.values[0] > 0 else 0.0
 
     @property
-    def gap(self) -> float:
-        """The largest value over the second."""
-        if len(self.values) < 2 or self.values[1] <= 0:
-            return float("inf") if len(self.values) and self.values[0] > 0 else 0.0
-        return float(self.values[0] / self.values[1])
-
-    @property
     def share(self) -> float:
         """The part of the energy that lies in the directions found."""
         return float(np.square(self.values).sum() / self.energy) if self.energy else 0.0

@@ -14,6 +14,9 @@ from qaudit.weights.low_rank import Columns, Spectrum
 from qaudit.weights.matrix_pairs import MatrixPair
 
 NULL_DIRECTIONS = 32
+# a direction counts as taken out from this strength on, above that of random directions
+LEAST_STRENGTH = 0.1
+LEAST_COSINE = 0.8
 REFINEMENTS = 2
 
 

@@ -31,8 +31,15 @@ ROLES = {
     "ffn_norm": "feed_forward_norm", "pre_feedforward_layernorm": "feed_forward_norm",
     "post_attention_layernorm": "feed_forward_norm",
 }  # fmt: skip
-# what a block adds to the residual stream: the only matrices that ablation edits
+# outside of the blocks: a row is a vector of the residual stream
+EMBEDDINGS, OUTPUT_MATRIX = "embeddings", "output"
+TOKEN_MATRICES = {
+    "embed_tokens": EMBEDDINGS, "token_embd": EMBEDDINGS, "wte": EMBEDDINGS, "embed_in": EMBEDDINGS,
+    "lm_head": OUTPUT_MATRIX, "output": OUTPUT_MATRIX, "embed_out": OUTPUT_MATRIX,
+}  # fmt: skip
+# what a block adds to the residual stream: the matrices of it that ablation edits
 WRITERS = ("attention_output", "feed_forward_output")
+OTHER = "other"
 _LAYER = re.compile(r"(?:^|\.)(?:blk|layers|h)\.(\d+)\.")
 
 ReadBoth = Callable[[int, int], tuple[FloatArray, FloatArray]]
@@ -45,7 +52,7 @@ class MatrixPair:
     Attributes:
         name: of the module, in the checkpoint's words.
         layer: its block, counted from 0; None outside the blocks.
-        role: what it does, see `ROLES`; "other" where that is not known.
+        role: what it does, see `ROLES` and `TOKEN_MATRICES`; "other" where that is not known.
         shape: (outputs, inputs).
         stored: the type that the checkpoint stores it as.
         read: rows [start, stop) of the reference and of the checkpoint, float32.
@@ -81,11 +88,16 @@ class MatrixPair:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One checkpoint under names that both sides share: (outputs, inputs), rows and types by module."""
+    """One checkpoint under names that both sides share: (outputs, inputs), rows and types by module.
+
+    Attributes:
+        vocabulary: rows of the embeddings that it holds, where it is given more for padding.
+    """
 
     shapes: Mapping[str, tuple[int, int]]
     rows: Callable[[str, int, int], FloatArray]
     types: Mapping[str, str]
+    vocabulary: int | None = None
 
 
 def pair_matrices(candidate: Checkpoint, reference: Checkpoint) -> list[MatrixPair]:
@@ -106,11 +118,16 @@ def pair_matrices(candidate: Checkpoint, reference: Checkpoint) -> list[MatrixPa
                 "give the model that it was made from"
             )
         layer = _LAYER.search(name)
+        role = role_of(name) if layer else TOKEN_MATRICES.get(name.rsplit(".", 1)[-1], OTHER)
+        if role in TOKEN_MATRICES.values():
+            # rows that one of them only has as padding are not compared
+            held = (shape[0], ours.vocabulary, theirs.vocabulary)
+            shape = (min(rows for rows in held if rows is not None), shape[1])
         pairs.append(
             MatrixPair(
                 name,
                 int(layer.group(1)) if layer else None,
-                role_of(name),
+                role,
                 shape,
                 ours.types[name],
                 _reader(name, ours, theirs),
@@ -122,8 +139,8 @@ def pair_matrices(candidate: Checkpoint, reference: Checkpoint) -> list[MatrixPa
 
 
 def role_of(name: str) -> str:
-    """Return what a module does by the last piece of its name; "other" where that is not known."""
-    return ROLES.get(name.rsplit(".", 1)[-1], "other")
+    """Return what a module of a block does by the last piece of its name; "other" where that is not known."""
+    return ROLES.get(name.rsplit(".", 1)[-1], OTHER)
 
 
 def _reader(name: str, ours: _Side, theirs: _Side) -> ReadBoth:
@@ -156,4 +173,5 @@ def _gguf_as_hf(gguf: GgufCheckpoint, folder: HfCheckpoint) -> _Side:
         shapes,
         lambda name, start, stop: view.rows(parameter_of[name], start, stop),
         {name: view.stored_type(parameter) for name, parameter in parameter_of.items()},
+        view.vocabulary,
     )

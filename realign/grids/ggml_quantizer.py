@@ -51,7 +51,7 @@ def ggml_quantized(weight: Tensor, ggml_type: str, importance: Tensor | None = N
         return SuperblockLinear(ggml_type, columns, stored.view(torch.uint8))
     encode = _encoder(kind)
     weights = _checked(importance, columns)
-    if weights is None and _needs_importance(kind):
+    if weights is None and needs_importance(ggml_type):
         raise InputError(f"{ggml_type} needs an importance matrix; give calibration prompts")
     packed = torch.empty(outputs, columns // block * block_bytes, dtype=torch.uint8)
 
@@ -108,10 +108,15 @@ def _encoder(kind: GGMLQuantizationType) -> Callable[..., int]:
     return encoder
 
 
-def _needs_importance(kind: GGMLQuantizationType) -> bool:
+def needs_importance(ggml_type: str) -> bool:
+    """Return whether ggml refuses to quantize to a type without an importance.
+
+    Raises:
+        MissingExtra: llama.cpp is not installed.
+    """
     function = _library().ggml_quantize_requires_imatrix
     function.argtypes, function.restype = [ctypes.c_int], ctypes.c_bool
-    return bool(function(int(kind)))
+    return bool(function(int(GGMLQuantizationType[ggml_type])))
 
 
 def _c_name(kind: GGMLQuantizationType) -> str:

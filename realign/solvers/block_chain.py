@@ -132,7 +132,7 @@ class BlockChain:
 
     def _calls(self, calls: Sequence[Sequence[Call]], hidden: Sequence[Tensor]) -> list[Call]:
         here = with_hidden([of_batch[self.number] for of_batch in calls], hidden)
-        return [Call(call.hidden.to(self._device), _on(call.arguments, self._device)) for call in here]
+        return [call.on(self._device) for call in here]
 
 
 @contextmanager
@@ -165,12 +165,3 @@ def _mean_square(calls: Sequence[Call], masks: Sequence[Tensor]) -> Tensor:
         [call.hidden[mask].float().square().sum(dim=0) for call, mask in zip(calls, masks, strict=True)]
     )
     return total.sum(dim=0) / sum(int(mask.sum()) for mask in masks)
-
-
-def _on(value: object, device: torch.device) -> dict[str, object]:
-    def moved(each: object) -> object:
-        if isinstance(each, Tensor):
-            return each.to(device)
-        return tuple(moved(part) for part in each) if isinstance(each, tuple) else each
-
-    return {name: moved(each) for name, each in dict(value).items()}  # type: ignore[call-overload]

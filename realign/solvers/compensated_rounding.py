@@ -8,10 +8,9 @@ rounded together, need not be known here.
 import torch
 from torch import Tensor
 
-from qaudit.errors import InputError
 from realign.grids.grid import Grid
+from realign.solvers.inverse_factor import inverse_factor
 
-DAMPING = 0.01  # of the mean of the diagonal, as published
 BLOCK = 128
 # ranges are left by so many of their lengths, so that every code saturates
 FAR = 64.0
@@ -32,13 +31,11 @@ def compensated(weight: Tensor, grid: Grid, low: Tensor, high: Tensor, hessian: 
         float32 [O, I], to be given to `grid.encode` with the same ranges.
 
     Raises:
-        InputError: the activations are not finite.
+        InputError: the activations are not finite, or degenerate.
     """
-    if not bool(torch.isfinite(hessian).all()):
-        raise InputError("calibration activations are not finite; is the checkpoint whole?")
     first, step = _points(weight, grid, low, high)
     last = (1 << grid.bits) - 1
-    mixing = _inverse_factor(hessian)
+    mixing = inverse_factor(hessian.double()).float()
     remaining, result = weight.clone(), torch.empty_like(weight)
     for begin in range(0, weight.shape[1], BLOCK):
         end = min(begin + BLOCK, weight.shape[1])
@@ -62,15 +59,3 @@ def _points(weight: Tensor, grid: Grid, low: Tensor, high: Tensor) -> tuple[Tens
     bottom = grid.fake((low - FAR * length).repeat_interleave(size, dim=1), low, high)
     top = grid.fake((high + FAR * length).repeat_interleave(size, dim=1), low, high)
     return torch.minimum(bottom, top), (top - bottom).abs() / ((1 << grid.bits) - 1)
-
-
-def _inverse_factor(hessian: Tensor) -> Tensor:
-    """Return the upper Cholesky factor of the damped hessian's inverse: float32 [I, I]."""
-    damped = hessian.double().clone()
-    diagonal = damped.diagonal()
-    # an input that never occurs costs nothing, whatever it is multiplied by
-    diagonal[diagonal == 0] = 1.0
-    diagonal += DAMPING * diagonal.mean()
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
-    factor: Tensor = torch.linalg.cholesky(inverse, upper=True).float()
-    return factor

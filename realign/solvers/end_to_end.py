@@ -21,7 +21,8 @@ from realign.solvers.layer_training import Rates
 from realign.solvers.rounded_inputs import inputs_rounded
 from realign.solvers.rounded_matrix import RoundedMatrix
 from realign.solvers.settled import Settled
-from realign.solvers.taught_rows import Kind, TaughtRows, endless
+from realign.solvers.taught_rows import TaughtKind, TaughtRows
+from realign.solvers.training_order import endless, permutations, rate_share
 
 WARM_UP_STEPS = 10
 
@@ -43,7 +44,7 @@ class Span:
     def factor(self, step: int) -> float:
         """Return the learning rates' factor at the round's n-th step: a half cosine after a short warm-up."""
         done = (self.first + step) / self.total
-        return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * done))
+        return rate_share(step, WARM_UP_STEPS, math.pi * done)
 
 
 class RoundedModel:
@@ -140,8 +141,8 @@ def weighted_divergence(batch: TaughtRows, meant: Tensor, got: Tensor, objective
 
 def train_round(
     rounded: RoundedModel,
-    batches: Mapping[Kind, Sequence[TaughtRows]],
-    teachers: Mapping[Kind, Any],
+    batches: Mapping[TaughtKind, Sequence[TaughtRows]],
+    teachers: Mapping[TaughtKind, Any],
     objective: Objective,
     rates: Rates,
     span: Span,
@@ -163,7 +164,7 @@ def train_round(
     """
     optimizer = torch.optim.Adam(rounded.groups(rates, weights=weights), betas=(0.9, 0.95))
     highest = [group["lr"] for group in optimizer.param_groups]
-    streams = {kind: endless(rows, seed) for kind, rows in batches.items() if rows}
+    streams = {kind: endless(rows, permutations(seed)) for kind, rows in batches.items() if rows}
     for step in range(span.steps):
         for group, rate in zip(optimizer.param_groups, highest, strict=True):
             group["lr"] = rate * span.factor(step)
@@ -187,8 +188,8 @@ def train_round(
 @torch.no_grad()
 def mean_divergence(
     rounded: RoundedModel,
-    batches: Mapping[Kind, Sequence[TaughtRows]],
-    teachers: Mapping[Kind, Any],
+    batches: Mapping[TaughtKind, Sequence[TaughtRows]],
+    teachers: Mapping[TaughtKind, Any],
 ) -> dict[str, float]:
     """Return, by kind, the mean KL at replies' first tokens and over replies (texts: over all), in nats."""
     parameters = rounded.parameters()

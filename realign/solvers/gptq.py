@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from qaudit.errors import InputError
 from realign.grids.group_grid import GroupGrid
 from realign.quantized_linear import QuantizedLinear
+from realign.solvers.inverse_factor import DAMPENING, inverse_factor
 
 COLUMNS_AT_ONCE = 128
 ActOrder = Literal["none", "static", "shuffled"]
@@ -32,7 +32,7 @@ class GptqOptions:
 
     grid: GroupGrid
     act_order: ActOrder = "none"
-    dampening: float = 0.01
+    dampening: float = DAMPENING
 
 
 @torch.no_grad()
@@ -62,7 +62,7 @@ def solve_gptq(weight: Tensor, hessian: Tensor, options: GptqOptions) -> Quantiz
     group_of = place if options.act_order == "shuffled" else place[order]
     scales, zeros = _group_ranges(weight, grid, groups)
     weight, hessian = weight[:, order], hessian[order][:, order]
-    factor = _factor(hessian, options.dampening)
+    factor = inverse_factor(hessian, options.dampening)
     codes = torch.empty_like(weight)
     # a block is one group or whole groups of the order: their ranges are then read off weights that
     # have all that earlier columns passed on
@@ -98,21 +98,3 @@ def solve_gptq(weight: Tensor, hessian: Tensor, options: GptqOptions) -> Quantiz
 def _group_ranges(weight: Tensor, grid: GroupGrid, groups: int) -> tuple[Tensor, Tensor]:
     by_group = weight.reshape(len(weight), groups, -1)
     return grid.fit(by_group.amin(dim=-1), by_group.amax(dim=-1))
-
-
-def _factor(hessian: Tensor, dampening: float) -> Tensor:
-    if not bool(torch.isfinite(hessian).all()):
-        raise InputError("calibration activations are not finite; is the checkpoint whole?")
-    eye = torch.eye(len(hessian), device=hessian.device)
-    share = dampening
-    # a Hessian of few tokens is not positive definite by much: more is added until it is
-    while share <= 1:
-        lower, failed = torch.linalg.cholesky_ex(hessian + share * hessian.diagonal().mean() * eye)
-        if not int(failed):
-            inverse = torch.cholesky_inverse(lower)
-            upper: Tensor
-            upper, failed = torch.linalg.cholesky_ex(inverse, upper=True)
-            if not int(failed):
-                return upper
-        share *= 10
-    raise InputError("calibration activations are degenerate; give more prompts")

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -15,9 +15,10 @@ from realign.reply_rows import ReplyRows, logits_where, reply_log_probabilities,
 from realign.solvers.masked_adam import MaskedAdam
 from realign.solvers.patched_linear import PatchedLinear, PatchShape, rounded_once
 from realign.solvers.preference_data import PreferenceData
-from realign.solvers.preference_loss import TermWeights, divergence, preference_loss, weighted
+from realign.solvers.preference_loss import TermWeights, preference_loss, reply_divergence, weighted
 from realign.solvers.safety_mask import masks, safety_scores
 from realign.solvers.teacher import Teacher
+from realign.solvers.training_order import endless, rate_share
 
 REPORTED_STEPS = 5
 WARM_UP = 0.1
@@ -43,6 +44,7 @@ class QresafeOptions:
         longest: tokens of a reply.
         texts: how many the parent writes.
         longest_text: tokens of a text.
+        input_bits: to which runtimes round the inputs of linear layers (w8a8: 8); None for none.
     """
 
     rounds: int = 4
@@ -59,6 +61,7 @@ class QresafeOptions:
     longest: int = 64
     texts: int = 64
     longest_text: int = 64
+    input_bits: int | None = None
 
     def scaled(self, effort: float) -> "QresafeOptions":
         """Return the same with so many times the steps."""
@@ -99,7 +102,8 @@ class PatchTraining:
         draw = random.Random(f"{self._job.seed} qresafe round {number}")  # noqa: S311
         allowed = self._masks()
         malicious, benign, texts = (
-            _shuffled(len(rows), draw) for rows in (data.prompts, data.benign, data.texts)
+            endless(range(len(rows)), lambda count: draw.sample(range(count), count))
+            for rows in (data.prompts, data.benign, data.texts)
         )
         learned = list(self.optimizer.parameters.values())
         seen: list[dict[str, float]] = []
@@ -113,7 +117,8 @@ class PatchTraining:
                     chosen = [next(texts) for _ in range(options.texts_batch)]
                     terms["texts"] = self._anchor(self._written, *self._texts, chosen)
                 slopes = torch.autograd.grad(weighted(terms, options.terms), learned, materialize_grads=True)
-            factor = _schedule(self.optimizer.taken, options.rounds * options.steps)
+            taken, total = self.optimizer.taken, options.rounds * options.steps
+            factor = rate_share(taken, max(1.0, WARM_UP * total), math.pi * taken / total)
             self.optimizer.step(slopes, allowed, [factor * rate for rate in self._rates])
             seen.append({name: float(term.detach()) for name, term in terms.items()})
         return _ends(seen)
@@ -123,7 +128,7 @@ class PatchTraining:
         data, options = self._data, self._options
         rows = self._rows(data.prompts, data.preferred, chosen)
         logits = logits_where(self._job.parent, rows, rows.replies)
-        terms = {"imitation": divergence(self._imitated.logits(chosen), logits, len(chosen))}
+        terms = {"imitation": reply_divergence(self._imitated.logits(chosen), logits, len(chosen))}
         # a pair of equal replies says nothing about preference
         pairs = [at for at, i in enumerate(chosen) if data.preferred[i] != data.rejected[i]]
         if options.terms.preference and pairs:
@@ -141,7 +146,7 @@ class PatchTraining:
         """Return how far the patched parent is from itself unpatched."""
         rows = self._rows(prompts, replies, chosen)
         got = logits_where(self._job.parent, rows, rows.replies)
-        return divergence(teacher.logits(chosen), got, len(chosen))
+        return reply_divergence(teacher.logits(chosen), got, len(chosen))
 
     def _masks(self) -> list[Tensor]:
         """Return what a round that begins now may change."""
@@ -158,17 +163,6 @@ class PatchTraining:
     def _rows(self, prompts: Sequence[Tokens], replies: Sequence[Tokens], chosen: Sequence[int]) -> ReplyRows:
         device = self._job.parent.device
         return reply_rows([prompts[i] for i in chosen], [replies[i] for i in chosen], device)
-
-
-def _shuffled(count: int, draw: random.Random) -> Iterator[int]:
-    """Yield places in one shuffled order after another, without end."""
-    while count:
-        yield from draw.sample(range(count), count)
-
-
-def _schedule(taken: int, total: int) -> float:
-    rise = min(1.0, (taken + 1) / max(1.0, WARM_UP * total))
-    return rise * 0.5 * (1 + math.cos(math.pi * taken / total))
 
 
 def _ends(seen: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from realign.grids.grid import Encoded, Grid
+from realign.solvers.rounded_inputs import rounded_by_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class PatchedLinear(nn.Module):
         ranges: low and high ends of the groups' ranges, float32 [O, G].
         shape: what may be changed.
         draw: of the factor A that does not begin as zero.
+        input_bits: to which runtimes round what the layer is given (w8a8: 8); None for floats.
 
     Attributes:
         holding: whether the weights are rounded once and kept; see `rounded_once`.
@@ -51,10 +53,12 @@ class PatchedLinear(nn.Module):
         ranges: tuple[Tensor, Tensor],
         shape: PatchShape,
         draw: torch.Generator,
+        input_bits: int | None = None,
     ) -> None:
         super().__init__()
         self.layer = layer
         self.grid = grid
+        self.input_bits = input_bits
         self.holding = False
         self.held: Tensor | None = None
         self._ends = ranges
@@ -76,6 +80,8 @@ class PatchedLinear(nn.Module):
         if self.holding and self.held is None:
             self.held = self.rounded()
         weight = self.rounded() if self.held is None else self.held
+        if self.input_bits is not None:
+            hidden = rounded_by_token(hidden, self.input_bits)
         return linear(hidden, weight, self.layer.bias)
 
     def rounded(self) -> Tensor:

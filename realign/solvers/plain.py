@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from qaudit.errors import InputError
+from realign.activation_stream import unpadded
 from realign.calibration_activations import (
     Call,
-    batches_of,
     calls_into_blocks,
     gram,
     module_calls,
@@ -71,7 +71,7 @@ class PlainSolver:
             InputError: the parent is of an unknown family, or does not fit the grids.
         """
         grids = _grids(job, self.recipe)
-        calls = calls_into_blocks(job.parent, batches_of((*job.prompts.malicious, *job.prompts.benign)))
+        calls = calls_into_blocks(job.parent, unpadded((*job.prompts.malicious, *job.prompts.benign)))
         hidden: list[Tensor] = [call.hidden for call in calls[0]]
         for number, block in enumerate(blocks_of(job.parent)):
             into = with_hidden(calls[number], hidden)
@@ -81,7 +81,7 @@ class PlainSolver:
                 continue
             started = time.monotonic()
             before = {name: value.clone() for name, value in block.state_dict().items()}
-            found, left = quantize_block(block, into, self.recipe, grids.get(number, {}))
+            found, left = _quantized_block(block, into, self.recipe, grids.get(number, {}))
             after = left if isinstance(self.recipe, GptqRecipe) else outputs(block, into)
             meant = _meant(block, before, into) if isinstance(self.recipe, GptqRecipe) else left
             hidden = left
@@ -95,14 +95,23 @@ class PlainSolver:
     def solution(self, job: Job, steps: Sequence[Step]) -> Solution:
         """Return all linear layers, and the norms and biases into which AWQ folded its scales."""
         del job
-        tensors = {name: tensor for step in steps for name, tensor in step.tensors.items()}
-        encoded = {module: QuantizedLinear.from_tensors(parts) for module, parts in _parts(tensors).items()}
-        floats = {name[len(FLOAT) :]: tensor for name, tensor in tensors.items() if name.startswith(FLOAT)}
-        return Solution(encoded, floats)
+        floats = {
+            name[len(FLOAT) :]: tensor
+            for step in steps
+            for name, tensor in step.tensors.items()
+            if name.startswith(FLOAT)
+        }
+        return Solution(linears_of(steps), floats)
 
 
-def quantize_block(
-    block: nn.Module, calls: Sequence[Call], recipe: Recipe, grids: Mapping[str, Grid] | None = None
+def linears_of(steps: Sequence[Step]) -> Linears:
+    """Return the linear layers that steps left, by module name."""
+    tensors = {name: tensor for step in steps for name, tensor in step.tensors.items()}
+    return {module: QuantizedLinear.from_tensors(parts) for module, parts in _parts(tensors).items()}
+
+
+def _quantized_block(
+    block: nn.Module, calls: Sequence[Call], recipe: Recipe, grids: Mapping[str, Grid]
 ) -> tuple[Linears, list[Tensor]]:
     """Quantize a block in place; it is left with the weights that a reader will decode.
 
@@ -110,7 +119,7 @@ def quantize_block(
         block: float32.
         calls: what goes into it.
         recipe: how.
-        grids: of each linear layer by its name in the block, GPTQ only; None for the recipe's own for all.
+        grids: of each linear layer by its name in the block, GPTQ only; what has none stays float.
 
     Returns:
         What was found, by name within the block, and what goes into the next block: for GPTQ outputs of
@@ -125,18 +134,18 @@ def quantize_block(
 
 @torch.no_grad()
 def _gptq_block(
-    block: nn.Module, calls: Sequence[Call], options: GptqOptions, grids: Mapping[str, Grid] | None
+    block: nn.Module, calls: Sequence[Call], options: GptqOptions, grids: Mapping[str, Grid]
 ) -> Linears:
     """Quantize a block's layers in the order in which they run, each on what reaches it by then."""
     found: Linears = {}
     for stage in STAGES:
-        names = [name for name in stage.linears if grids is None or name in grids]
+        names = [name for name in stage.linears if name in grids]
         if not names:
             continue
         hessian = gram(module_calls(block, calls, names[:1])[names[0]])
         for name in names:
             layer = linear(block, name)
-            grid = options.grid if grids is None else _group_grid(name, grids[name])
+            grid = _group_grid(name, grids[name])
             found[name] = solve_gptq(layer.weight, hessian, replace(options, grid=grid))
             layer.weight.copy_(found[name].weight())
     return found

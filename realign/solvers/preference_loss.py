@@ -36,11 +36,12 @@ def preference_loss(preferred: Tensor, rejected: Tensor, beta: float) -> Tensor:
     return -logsigmoid(beta * (preferred - rejected)).mean()
 
 
-def divergence(meant: Tensor, got: Tensor, rows: int) -> Tensor:
+def reply_divergence(meant: Tensor, got: Tensor, rows: int) -> Tensor:
     """Return KL(meant || got) of whole replies in nats: summed over places, averaged over rows.
 
     Summed, for the first word decides between refusal and answer: averaged over a long reply it would
-    weigh next to nothing against a preference, which is over the whole reply too.
+    weigh next to nothing against a preference, which is over the whole reply too. `objective.divergence`
+    is the same at each place, for whoever averages.
 
     Args:
         meant: logits [N, V], without gradients.

@@ -16,20 +16,22 @@ from torch import Tensor
 
 from qaudit.checkpoints.codecs.ggml import BLOCKS
 from qaudit.errors import InputError
-from realign.calibration_activations import batches_of
+from realign.activation_stream import unpadded
 from realign.grids.grid import Grid
 from realign.grids.group_grid import GroupGrid
 from realign.grids.superblock_grid import SuperblockGrid
 from realign.job import Job, Solution, Solver, Step
+from realign.plan import errors_at_once
 from realign.solvers.range_search import best_ranges
 from realign.solvers.searched_rounding import SearchedRounding
 from realign.solvers.sensitivity import Draws, Effects, measure_effects
-from realign.solvers.size_budget import Choice, allocate
+from realign.solvers.size_budget import Storage, allocate
 
 # what a tensor can be raised to, by bits; all of them have an encoder here
 SUPERBLOCK_TYPES = ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_0")
 SIXTEEN, HALF_BITS, SCALE_BITS = "F16", 16, 16
 CHOSEN, COST = "chosen:", "cost:"
+FLOAT_BYTES = 4
 ROUNDS = 10  # of allocation; two or three are enough before one comes again
 
 
@@ -107,12 +109,9 @@ class Protect:
             raise InputError(
                 "protect: no tensor could have more bits; choose a smaller --to, or another method"
             )
-        errors = {
-            f"{module}.weight": [_error(weights[module], option) for option in each]
-            for module, each in options.items()
-        }
-        effects = measure_effects(job.parent, self._draws(job), errors, job.seed)
-        base = dict.fromkeys(errors, 0)
+        base = {f"{module}.weight": 0 for module in options}
+        lots = _lots(weights, options)
+        effects = measure_effects(job.parent, self._draws(job), base.keys(), lots, job.seed)
         least = sum(each[0].size for each in options.values())
         chosen = _allocated(effects, options, int(least * (1 + self.options.growth)))
         spent = sum(options[module][chosen[f"{module}.weight"]].size for module in options)
@@ -129,9 +128,27 @@ class Protect:
     def _draws(self, job: Job) -> Draws:
         malicious = _spread(job.prompts.malicious, self.options.draws)
         benign = _spread(job.prompts.benign, self.options.draws)
-        batches_of((*malicious, *benign))  # refused here if there is nothing, or an empty one
+        unpadded((*malicious, *benign))  # refused here if there is nothing, or an empty one
         counts = [self.options.safety / max(len(malicious), 1)] * len(malicious)
         return Draws((*malicious, *benign), [*counts, *([1 / max(len(benign), 1)] * len(benign))])
+
+
+def _lots(
+    weights: Mapping[str, Tensor], options: Mapping[str, Sequence[_Option]]
+) -> Iterator[dict[str, list[Tensor]]]:
+    """Yield what each type does to each tensor, so many tensors at a time as take the room of the model."""
+    room = errors_at_once(FLOAT_BYTES * sum(weight.numel() for weight in weights.values()))
+    lot: dict[str, list[Tensor]] = {}
+    held = 0
+    for module, each in options.items():
+        size = FLOAT_BYTES * weights[module].numel() * len(each)
+        if lot and held + size > room:
+            yield lot
+            # nothing of it may stay while the next is made
+            lot, held = {}, 0
+        lot[f"{module}.weight"] = [_error(weights[module], option) for option in each]
+        held += size
+    yield lot
 
 
 def _allocated(effects: Effects, options: Mapping[str, Sequence[_Option]], budget: int) -> dict[str, int]:
@@ -147,7 +164,7 @@ def _allocated(effects: Effects, options: Mapping[str, Sequence[_Option]], budge
         for _ in range(ROUNDS):
             choices = {
                 f"{module}.weight": [
-                    Choice(option.name, option.size, float(cost))
+                    Storage(option.name, option.size, float(cost))
                     for option, cost in zip(each, costs[f"{module}.weight"], strict=True)
                 ]
                 for module, each in options.items()

@@ -29,13 +29,13 @@ from realign.solvers.packed_layers import packed_weights
 from realign.solvers.rounded_block import RoundedBlock
 from realign.solvers.rounded_matrix import RoundedMatrix
 from realign.solvers.settled import Settled, settled_by
-from realign.solvers.taught_rows import Kind, TaughtRows, rows_of, texts_of
+from realign.solvers.taught_rows import TaughtKind, TaughtRows, rows_of, texts_of
 
 OUTER, REPLIES = "embeddings", "replies"
 BLOCKS = "model.layers."
 EMBEDDINGS = "model.embed_tokens"
 CPU = torch.device("cpu")
-KINDS: tuple[Kind, ...] = ("malicious", "benign", "texts")
+KINDS: tuple[TaughtKind, ...] = ("malicious", "benign", "texts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,11 @@ class QRealignSolver:
     def _rounds(self, job: Job, steps: Sequence[Step], before: int) -> Iterator[Step]:
         options = self.options
         batches = self._taught(job, steps[before])
-        teachers: dict[Kind, Any] = {"malicious": job.reference, "benign": job.parent, "texts": job.parent}
+        teachers: dict[TaughtKind, Any] = {
+            "malicious": job.reference,
+            "benign": job.parent,
+            "texts": job.parent,
+        }
         done = len(steps) - before - 1
         settled = settled_by([*steps[:before], *steps[before + 1 :]]).on(job.place)
         weights = sum(parts[0].numel() for parts in settled.matrices.values()) <= options.whole_weights
@@ -264,7 +268,7 @@ class QRealignSolver:
             name = f"round {number + 1} of {options.rounds}"
             yield Step(name, settled.on(CPU).tensors(), losses, time.monotonic() - started)
 
-    def _taught(self, job: Job, replies: Step) -> dict[Kind, list[TaughtRows]]:
+    def _taught(self, job: Job, replies: Step) -> dict[TaughtKind, list[TaughtRows]]:
         rows = {
             kind: unpacked(replies.tensors[f"{kind}.tokens"], replies.tensors[f"{kind}.lengths"])
             for kind in KINDS

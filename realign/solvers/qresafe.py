@@ -25,8 +25,7 @@ from realign.solvers.patch_training import PatchTraining, QresafeOptions
 from realign.solvers.patched_linear import PatchedLinear, patched, rounded_once
 from realign.solvers.preference_data import PreferenceData, base_log_probabilities, stored_data
 from realign.solvers.range_search import best_ranges
-
-LOW, HIGH = "low:", "high:"
+from realign.solvers.settled import HIGH, LOW
 
 
 class QresafeSolver:
@@ -140,7 +139,9 @@ def _layers(job: Job, first: Mapping[str, Tensor], options: QresafeOptions) -> d
             if not isinstance(layer, nn.Linear):
                 raise InputError(f"{name} is a {type(layer).__name__}, not a plain linear layer; give floats")
             ranges = _ranges(first, name, layer.weight.device)
-            layers[name] = PatchedLinear(layer, job.grids[name], ranges, options.shape, draw)
+            layers[name] = PatchedLinear(
+                layer, job.grids[name], ranges, options.shape, draw, options.input_bits
+            )
     if not layers:
         raise InputError("no linear layer of a decoder block is to be quantized; nothing can be patched")
     return layers

@@ -1,6 +1,7 @@
 """Gives an ablated model back what it may write: the directions that were taken out, from the reference.
 
-Ablation of v is W' = W - t v v^T W in every matrix that writes to the residual stream. Where the reference
+Ablation of v is W' = W - t v v^T W in every matrix that writes to the residual stream, and may be
+E' = E - t (E v) v^T in the embeddings and the output matrix. Where the reference
 is at hand, v is found from the weights alone (`qaudit.weights`), also under the noise of four bits, and
 v^T W' is put back to v^T W of the reference. All else, a fine-tune among it, stays the checkpoint's own.
 Where there is nothing else (`diagnosis`), the reference itself is the parent, and nothing is to be restored.
@@ -14,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qaudit.checkpoints.raw_tensors import FloatArray
 from qaudit.errors import InputError
-from qaudit.weights.ablation import LEAST_STRENGTH, MatrixEvidence, WeightEvidence, gather
+from qaudit.weights.ablation import MatrixEvidence, WeightEvidence, gather
 from qaudit.weights.low_rank import Columns
-from qaudit.weights.matched_filter import strengths
+from qaudit.weights.matched_filter import LEAST_STRENGTH, strengths
 from qaudit.weights.matrix_pairs import WRITERS, MatrixPair
 from realign.job import Job, Solution, Solver, Step
 from realign.model_pairs import model_pairs
@@ -83,16 +85,23 @@ def _restoration(job: Job) -> Step:
         raise InputError(f"nothing to restore: {evidence.sentence}; choose --method auto, or another method")
     tensors: dict[str, Tensor] = {DIRECTION: _tensor(evidence.direction)}
     before, after = [], []
+    of_blocks = {found.name: found for found in evidence.matrices}
+    of_tokens = {found.name: found for found in evidence.tokens if found.ablated}
     for pair in pairs:
-        found = next(matrix for matrix in evidence.matrices if matrix.name == pair.name)
-        directions = _directions(found, evidence)
-        if directions is None:
+        restored: tuple[Columns | FloatArray, float] | None = None
+        if pair.name in of_tokens:
+            strength = of_tokens[pair.name].strength
+            restored = _restored_rows(pair, of_tokens[pair.name].directions)
+        elif pair.name in of_blocks:
+            strength = of_blocks[pair.name].strength
+            directions = _directions(of_blocks[pair.name], evidence)
+            restored = None if directions is None else _restored_weight(pair, directions)
+        if restored is None:
             continue
-        weight, left = _restored_weight(pair, directions)
-        tensors[RESTORED + pair.name] = _tensor(weight)
-        tensors[STRENGTH + pair.name] = torch.tensor(found.strength)
-        before.append(abs(found.strength))
-        after.append(left)
+        tensors[RESTORED + pair.name] = _tensor(restored[0])
+        tensors[STRENGTH + pair.name] = torch.tensor(strength)
+        before.append(abs(strength))
+        after.append(restored[1])
     losses = {
         "ablation strength.before": float(np.mean(before)),
         "ablation strength.after": float(np.mean(after)),
@@ -130,6 +139,19 @@ def _restored_weight(pair: MatrixPair, directions: Columns) -> tuple[Columns, fl
     return restored if pair.column_scale is None else restored / pair.column_scale, left
 
 
+def _restored_rows(pair: MatrixPair, directions: Columns) -> tuple[FloatArray, float]:
+    """Return the parent's rows with the reference's part along directions, and the strength left."""
+    restored = np.empty(pair.shape, np.float32)
+    missing = size = 0.0
+    for rows, reference, candidate in pair.blocks():
+        change = reference.astype(np.float64) - candidate
+        restored[rows] = candidate + (change @ directions) @ directions.T
+        off = (reference.astype(np.float64) - restored[rows]) @ directions[:, 0]
+        size += float(np.square(reference @ directions[:, 0]).sum())
+        missing += float(off @ (reference @ directions[:, 0]))
+    return restored, abs(missing / size) if size else 0.0
+
+
 @torch.no_grad()
 def _apply(parent: Any, step: Step) -> None:  # noqa: ANN401
     for module, weight in _restored(step).items():
@@ -144,5 +166,5 @@ def _restored(step: Step) -> dict[str, Tensor]:
     }
 
 
-def _tensor(values: Columns) -> Tensor:
+def _tensor(values: Columns | FloatArray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from realign.activation_stream import unpadded
 from realign.calibration_activations import (
     Call,
-    batches_of,
     calls_into_blocks,
     gram,
     module_calls,
@@ -52,7 +52,7 @@ class SearchedRounding:
         Raises:
             InputError: the parent is of an unknown family, or a matrix does not fit its grid.
         """
-        batches = batches_of((*job.prompts.malicious, *job.prompts.benign))
+        batches = unpadded((*job.prompts.malicious, *job.prompts.benign))
         outside = outside_blocks(job)
         if outside and done:
             _apply(job.parent, done[0], outside)

@@ -3,10 +3,11 @@
 Near the reference the loss KL(reference || model) of the next token is half of e^T F e, where e is what
 rounding does to all weights and F the Fisher information E[g g^T] of gradients g of log-probabilities
 (Martens, arXiv 1412.1193). With s_t = g . e_t for each tensor and prompt, the loss of a whole allocation
-is half of E[(sum of s_t)^2]: what tensors do to each other is in it, and no gradient is kept.
+is half of E[(sum of s_t)^2]: what tensors do to each other is in it, and no gradient is kept. Errors of
+so many tensors are held as their maker hands over at once; each lot takes the prompts once more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +69,8 @@ class Draws:
 def measure_effects(
     model: Any,  # noqa: ANN401 - transformers is untyped
     draws: Draws,
-    errors: Mapping[str, Sequence[Tensor]],
+    names: Collection[str],
+    lots: Iterable[Mapping[str, Sequence[Tensor]]],
     seed: int,
 ) -> Effects:
     """Draw a next token after each prompt, and see what each rounding does to its log-probability.
@@ -76,40 +78,51 @@ def measure_effects(
     Args:
         model: the float model, whose own distribution is drawn from.
         draws: prompts.
-        errors: rounded - float weights of each tensor by parameter name, one a choice.
+        names: of all parameters that the lots hold.
+        lots: rounded - float weights of each tensor by parameter name, one a choice; some tensors at a
+            time, each in one lot. What they are does not change the result, only what is held.
         seed: of the draws.
     """
     draw = torch.Generator().manual_seed(seed)
     own = dict(model.named_parameters())
-    parameters = {name: own[name] for name in errors}
-    rows: dict[str, list[Tensor]] = {name: [] for name in errors}
+    drawn: list[int] = []
+    rows: dict[str, list[Tensor]] = {}
     states = {name: parameter.requires_grad for name, parameter in own.items()}
     try:
         for name, parameter in own.items():
-            parameter.requires_grad_(name in parameters)
-        for tokens in draws.prompts:
-            gradients = _gradients(model, tokens, list(parameters.values()), draw)
-            for (name, each), gradient in zip(errors.items(), gradients, strict=True):
-                rows[name].append(
-                    torch.stack([(gradient * error).sum(dtype=torch.float64) for error in each])
-                )
+            # all in every lot, so that all lots see the same sums
+            parameter.requires_grad_(name in names)
+        for lot in lots:
+            parameters = [own[name] for name in lot]
+            rows |= {name: [] for name in lot}
+            for number, tokens in enumerate(draws.prompts):
+                logarithms = _logarithms(model, tokens)
+                if number == len(drawn):
+                    drawn.append(_drawn(logarithms, draw))
+                gradients = torch.autograd.grad(logarithms[drawn[number]], parameters)
+                for name, gradient in zip(lot, gradients, strict=True):
+                    rows[name].append(_effect(gradient, lot[name]))
+            # gone before the next is made
+            del lot
     finally:
         for name, parameter in own.items():
             parameter.requires_grad_(states[name])
     weights = torch.tensor(draws.weights, dtype=torch.float64)
-    return Effects({name: torch.stack(each).cpu() for name, each in rows.items()}, weights / weights.sum())
+    return Effects({name: torch.stack(each) for name, each in rows.items()}, weights / weights.sum())
 
 
-def _gradients(
-    model: Any,  # noqa: ANN401
-    tokens: Sequence[int],
-    parameters: list[Tensor],
-    draw: torch.Generator,
-) -> Sequence[Tensor]:
+def _effect(gradient: Tensor, errors: Sequence[Tensor]) -> Tensor:
+    return torch.stack([(gradient * error).sum(dtype=torch.float64) for error in errors]).cpu()
+
+
+def _logarithms(model: Any, tokens: Sequence[int]) -> Tensor:  # noqa: ANN401
+    """Return the log-probabilities of the next token, with what gradients need."""
     with torch.enable_grad():
         ids = torch.tensor([list(tokens)], device=model.device)
-        logarithms = model(ids, use_cache=False).logits[0, -1].float().log_softmax(dim=-1)
-        # on the CPU, where a seed gives the same draws whatever the model runs on
-        token = int(torch.multinomial(logarithms.detach().exp().cpu(), 1, generator=draw)[0])
-        found: Sequence[Tensor] = torch.autograd.grad(logarithms[token], parameters)
-    return found
+        logarithms: Tensor = model(ids, use_cache=False).logits[0, -1].float().log_softmax(dim=-1)
+    return logarithms
+
+
+def _drawn(logarithms: Tensor, draw: torch.Generator) -> int:
+    # on the CPU, where a seed gives the same draws whatever the model runs on
+    return int(torch.multinomial(logarithms.detach().exp().cpu(), 1, generator=draw)[0])

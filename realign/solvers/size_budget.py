@@ -1,16 +1,21 @@
 """Which tensor gets how many bits, so that a whole file stays within a size: a knapsack, solved exactly."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from qaudit.errors import InputError
 
+# by how much of its limit the program's solver may overstep one, twice
+TOLERANCE = 2e-6
+
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Storage:
     """One way of storing a tensor.
 
     Attributes:
@@ -24,10 +29,23 @@ class Choice:
     cost: float
 
 
-def allocate(choices: Mapping[str, Sequence[Choice]], budget: int) -> dict[str, int]:
-    """Return the place of each tensor's choice: least cost of all, no more bits than the budget.
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A storage that fits, as a column of the program; `extra` bits over the tensor's smallest."""
 
-    A multiple-choice knapsack as a mixed-integer program, solved to the end (HiGHS, no gap allowed).
+    tensor: str
+    place: int
+    storage: Storage
+    extra: int
+
+
+def allocate(choices: Mapping[str, Sequence[Storage]], budget: int) -> dict[str, int]:
+    """Return the place of each tensor's storage: least cost of all, no more bits than the budget.
+
+    A multiple-choice knapsack as a mixed-integer program, solved to the end (HiGHS, no gap allowed). The
+    solver oversteps a limit by a millionth, which of gigabytes is kilobytes: an allocation that does is
+    solved again in whole units of what the sizes differ by, and, should that not do, with two millionths
+    of the spare bits left free; only then may the least cost be missed.
 
     Args:
         choices: of each tensor, one at least.
@@ -36,34 +54,54 @@ def allocate(choices: Mapping[str, Sequence[Choice]], budget: int) -> dict[str, 
     Raises:
         InputError: even the smallest choices are larger than the budget.
     """
-    least = sum(min(choice.size for choice in each) for each in choices.values())
+    smallest = {tensor: min(choice.size for choice in each) for tensor, each in choices.items()}
+    least = sum(smallest.values())
     if least > budget:
         raise InputError(f"the smallest types take {least} bits, {budget} are allowed; allow more")
-    flat = [(tensor, place, c) for tensor, each in choices.items() for place, c in enumerate(each)]
-    sizes = np.array([choice.size for _, _, choice in flat], dtype=float)
-    costs = np.array([choice.cost for _, _, choice in flat])
-    if not np.isfinite(costs).all():
+    flat = [
+        _Column(tensor, place, c, c.size - smallest[tensor])
+        for tensor, each in choices.items()
+        for place, c in enumerate(each)
+    ]
+    if not np.isfinite([column.storage.cost for column in flat]).all():
         raise InputError("a tensor's sensitivity is not a finite number; is the checkpoint whole?")
-    rows = {tensor: number for number, tensor in enumerate(choices)}
-    one_each = np.zeros((len(rows), len(flat)))
-    for column, (tensor, _, _) in enumerate(flat):
-        one_each[rows[tensor], column] = 1
-    # both in units of their own size: a solver's tolerances are absolute
+    sizes = np.array([column.storage.size for column in flat], dtype=float)
+    spare = budget - least
+    chosen = _solved(flat, sizes / budget, 1.0)
+    if _fits(chosen, choices, budget):
+        return chosen
+    fitting = [column for column in flat if column.extra <= spare]
+    unit = math.gcd(*(column.extra for column in fitting)) or 1
+    extras = np.array([column.extra // unit for column in fitting], dtype=float)
+    for limit in (spare // unit, (spare // unit) * (1 - TOLERANCE) - TOLERANCE):
+        # no tensor's smallest storage takes anything, so that one allocation always fits
+        chosen = _solved(fitting, extras, max(limit, 0.0))
+        if _fits(chosen, choices, budget):
+            return chosen
+    raise InputError("the allocation that was found does not keep to the budget; allow more")
+
+
+def _solved(columns: Sequence[_Column], sizes: NDArray[np.float64], limit: float) -> dict[str, int]:
+    rows = {tensor: number for number, tensor in enumerate(dict.fromkeys(c.tensor for c in columns))}
+    one_each = np.zeros((len(rows), len(columns)))
+    for number, column in enumerate(columns):
+        one_each[rows[column.tensor], number] = 1
+    costs = np.array([column.storage.cost for column in columns])
+    # in units of their own size: a solver's tolerances are absolute
     scale = float(np.abs(costs).max()) or 1.0
     result = milp(
         costs / scale,
-        constraints=[
-            LinearConstraint(one_each, 1, 1),
-            LinearConstraint(sizes[None] / budget, -np.inf, 1),
-        ],
+        constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(sizes[None], -np.inf, limit)],
         bounds=Bounds(0, 1),
-        integrality=np.ones(len(flat)),
+        integrality=np.ones(len(columns)),
         options={"mip_rel_gap": 0},
     )
     if not result.success:
         raise InputError(f"no allocation of bits was found ({result.message}); allow more")
-    chosen = {tensor: place for (tensor, place, _), taken in zip(flat, result.x, strict=True) if taken > 0.5}
+    return {c.tensor: c.place for c, taken in zip(columns, result.x, strict=True) if taken > 0.5}
+
+
+def _fits(chosen: Mapping[str, int], choices: Mapping[str, Sequence[Storage]], budget: int) -> bool:
+    # in whole numbers, which have no tolerance
     spent = sum(choices[tensor][place].size for tensor, place in chosen.items())
-    if len(chosen) != len(choices) or spent > budget:
-        raise InputError("the allocation that was found does not keep to the budget; allow more")
-    return chosen
+    return len(chosen) == len(choices) and spent <= budget

@@ -1,15 +1,15 @@
 """What a whole model is taught end to end: replies and texts, each with the model that it is learned from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from realign.reply_rows import ReplyRows, Tokens, reply_rows
+from realign.reply_rows import ReplyRows, Tokens, hidden_where, reply_rows
 
-Kind = Literal["malicious", "benign", "texts"]
+TaughtKind = Literal["malicious", "benign", "texts"]
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class TaughtRows:
         rows: prompts and replies; a text is all reply.
     """
 
-    kind: Kind
+    kind: TaughtKind
     rows: ReplyRows
     _hidden: Tensor | None = field(default=None, repr=False)
 
@@ -33,8 +33,7 @@ class TaughtRows:
         Its last hidden states are kept; logits are a vocabulary wide and are made anew each time.
         """
         if self._hidden is None:
-            hidden = teacher.model(self.rows.ids[:, :-1], use_cache=False).last_hidden_state
-            self._hidden = hidden[self.rows.follows]
+            self._hidden = hidden_where(teacher, self.rows, self.rows.follows)
         logits: Tensor = teacher.lm_head(self._hidden)
         return logits.float()
 
@@ -52,7 +51,7 @@ class TaughtRows:
 
 
 def rows_of(
-    kind: Kind,
+    kind: TaughtKind,
     prompts: Sequence[Sequence[int]],
     replies: Sequence[Sequence[int]],
     at_once: int,
@@ -69,11 +68,3 @@ def rows_of(
 def texts_of(texts: Sequence[Tokens], at_once: int, device: torch.device | str = "cpu") -> list[TaughtRows]:
     """Return texts in batches: the first token is given, all others are what follows."""
     return rows_of("texts", [text[:1] for text in texts], [text[1:] for text in texts], at_once, device)
-
-
-def endless(batches: Sequence[TaughtRows], seed: int) -> Iterator[TaughtRows]:
-    """Yield batches in an order that is drawn anew each time all have been through."""
-    draw = torch.Generator().manual_seed(seed)
-    while batches:
-        for place in torch.randperm(len(batches), generator=draw).tolist():
-            yield batches[place]

@@ -9,7 +9,7 @@ from torch.nn.functional import linear
 
 from realign.calibration_activations import ROWS_AT_ONCE
 from realign.greedy_replies import Tokens
-from realign.reply_rows import reply_rows
+from realign.reply_rows import hidden_where, reply_rows
 
 
 class Teacher:
@@ -34,10 +34,8 @@ class Teacher:
         for start in range(0, len(prompts), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
             rows = reply_rows(prompts[part], replies[part], model.device)
-            hidden = model.model(rows.ids[:, :-1], use_cache=False).last_hidden_state
-            self._states += [
-                states[wanted].cpu() for states, wanted in zip(hidden, rows.replies, strict=True)
-            ]
+            states = hidden_where(model, rows, rows.replies).cpu()
+            self._states += torch.split(states, rows.replies.sum(dim=1).tolist())
         head = model.lm_head
         self._head = head.weight.detach().clone()
         self._bias = None if head.bias is None else head.bias.detach().clone()

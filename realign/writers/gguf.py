@@ -5,7 +5,7 @@ with (`checkpoints.tensor_names`): rows of query and key in rotary pairs, norms 
 adds, fused matrices as one. Rows are whole blocks, so that packed rows are reordered as they are.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ def write_gguf(
     floats: Mapping[str, Tensor],
     config: Mapping[str, Any],
     *,
-    importance: Mapping[str, Tensor] | None = None,
     changed: Mapping[str, int | str] | None = None,
+    left_out: Collection[str] = (),
 ) -> dict[str, str]:
     """Write one GGUF.
 
@@ -66,8 +66,8 @@ def write_gguf(
         solution: what the solver left. A module of it must have the type that `kinds` says.
         floats: the parent's parameters by transformers' name, for all that the solution does not hold.
         config: the model's config.json.
-        importance: mean squared input by module name of transformers, for what ggml's quantizer rounds.
         changed: metadata that are other than the template's.
+        left_out: keys of the template that are not carried over.
 
     Returns:
         How each module was made: "solution", "copied", "quantized" or "stored".
@@ -78,9 +78,10 @@ def write_gguf(
         OutputProblem: the file cannot be written.
     """
     gguf = GgufCheckpoint(template)
-    writer = _Tensors(gguf, kinds, solution, floats, config, importance or {})
+    writer = _Tensors(gguf, kinds, solution, floats, config)
     tensors = writer.table()
-    write_gguf_file(target, gguf.path, tensors, (writer.data(t) for t in tensors), changed or {})
+    data = (writer.data(t) for t in tensors)
+    write_gguf_file(target, gguf.path, tensors, data, changed or {}, left_out)
     return writer.made
 
 
@@ -92,13 +93,11 @@ class _Tensors:
         solution: Solution,
         floats: Mapping[str, Tensor],
         config: Mapping[str, Any],
-        importance: Mapping[str, Tensor],
     ) -> None:
         self._gguf = gguf
         self._kinds = kinds
         self._solution = solution
         self._floats = floats
-        self._importance = importance
         self.made: dict[str, str] = {}
         self._stored: dict[str, tuple[GgufFile, GgufTensor]] = {
             _module(t.name): (shard, t) for shard in read_split(gguf.path) for t in shard.tensors
@@ -142,11 +141,10 @@ class _Tensors:
                 self.made[module] = "solution"
                 yield _bytes(self._packed(piece, encoded, tensor))
                 continue
-            important = self._importance.get(_module(piece.parameter.name))
             for start, stop in _steps(piece, tensor):
                 values = self._values(piece, start, stop)
                 values = values[None] if values.ndim == 1 else values
-                yield _bytes(ggml_quantized(values, tensor.ggml_type, important).rows)
+                yield _bytes(ggml_quantized(values, tensor.ggml_type).rows)
 
     def _kind(self, module: str, tensor: GgufTensor) -> str:
         # llama.cpp keeps vectors as floats, whatever the matrices are

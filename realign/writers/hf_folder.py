@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -22,6 +22,20 @@ SHARD_BYTES = 4 << 30
 _OF_WEIGHTS = (CONFIG, INDEX, *QUANTIZATION_FILES)
 
 
+class Carried(Protocol):
+    """Small files that are told, not copied."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """config.json, before anything is said of how weights are packed."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """The others by their names."""
+        ...
+
+
 def write_hf_folder(
     target: Path,
     parent: Path,
@@ -29,6 +43,7 @@ def write_hf_folder(
     quantization: Mapping[str, Any] | None = None,
     *,
     more: Mapping[str, Any] | None = None,
+    carried: Carried | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
     """Write a folder whole, under a temporary name until it is complete.
@@ -39,6 +54,7 @@ def write_hf_folder(
         tensors: every tensor by its name in the file.
         quantization: goes into config.json as quantization_config.
         more: further keys of config.json.
+        carried: what is taken over in place of the parent's own files.
         shard_bytes: weights beyond this go into several files, with an index.
 
     Raises:
@@ -47,13 +63,18 @@ def write_hf_folder(
     """
     if target.resolve() == parent.resolve():
         raise InputError(f"{target}: is the parent; give another folder for the result")
-    config = {**read_object(parent / CONFIG), **(more or {})}
+    told = read_object(parent / CONFIG) if carried is None else carried.config
+    config = {**told, **(more or {})}
     if quantization is not None:
         config["quantization_config"] = dict(quantization)
     with folder_written_whole(target) as folder:
-        for name in CARRIED:
-            if name not in _OF_WEIGHTS and (parent / name).is_file():
-                shutil.copyfile(parent / name, folder / name)
+        if carried is None:
+            for name in CARRIED:
+                if name not in _OF_WEIGHTS and (parent / name).is_file():
+                    shutil.copyfile(parent / name, folder / name)
+        else:
+            for name, data in carried.files.items():
+                (folder / name).write_bytes(data)
         _write_json(folder / CONFIG, config)
         _write_weights(folder, tensors, shard_bytes)
 

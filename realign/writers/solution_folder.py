@@ -19,7 +19,7 @@ from realign.quantized_linear import QuantizedLinear
 from realign.solvers.gptq import ActOrder, GptqOptions
 from realign.writers.awq import awq_config, awq_tensors
 from realign.writers.gptq import gptq_config, gptq_tensors, version_for
-from realign.writers.hf_folder import write_hf_folder
+from realign.writers.hf_folder import Carried, write_hf_folder
 
 FolderFormat = Literal["awq", "gptq", "compressed-tensors"]
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -50,6 +50,7 @@ def write_solution_folder(
     parent: Any,  # noqa: ANN401
     solution: Solution,
     packing: FolderPacking,
+    carried: Carried | None = None,
 ) -> dict[str, Tensor]:
     """Write a folder whole.
 
@@ -59,6 +60,7 @@ def write_solution_folder(
         parent: model whose parameters are taken where the solution has none; float32.
         solution: what was found.
         packing: how quantized modules are packed.
+        carried: what is taken over in place of the template's own small files.
 
     Returns:
         What the folder means: the weights of each module as a reader decodes them, by parameter name.
@@ -89,7 +91,7 @@ def write_solution_folder(
     unknown = sorted(set(solution.encoded) - {name.removesuffix(".weight") for name in meant})
     if unknown:
         raise InputError(f"the solution has {unknown[0][:100]!a}, which the model has not")
-    write_hf_folder(target, template, tensors, _config(packing, tuple(kept)))
+    write_hf_folder(target, template, tensors, _config(packing, tuple(kept)), carried=carried)
     return meant
 
 

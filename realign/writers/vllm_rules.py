@@ -51,18 +51,6 @@ def vllm_problems(path: Path) -> list[str]:
     return found
 
 
-def marlin_runs(bits: int, group: int, *, symmetric: bool, outputs: int, inputs: int) -> bool:
-    """Tell whether vLLM's fast kernel takes a matrix; otherwise it falls back to a slower one."""
-    # with zeros it has 4 bits only
-    return (
-        (bits == 4 or (symmetric and bits in PACKED_BITS))
-        and group in MARLIN_GROUPS
-        and outputs % MARLIN_OUTPUTS == 0
-        and inputs % MARLIN_INPUTS == 0
-        and (group == -1 or inputs % group == 0)
-    )
-
-
 # (outputs by, inputs by, why)
 Rule = tuple[int, int, str]
 

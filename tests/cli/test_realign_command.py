@@ -11,9 +11,12 @@ pytest.importorskip("transformers")
 pytest.importorskip("sklearn")
 pytest.importorskip("llama_cpp")
 
+import sample_report
+
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.cli.main import run
 from qaudit.cli.realign_command import MethodName
+from qaudit.report.json_report import dump
 from realign.options import Method
 
 FEW = ["--limit", "10", "--threads", "1", "--to", "gguf:Q4_0"]
@@ -61,6 +64,19 @@ def test_a_dry_run_prints_one_document_and_writes_nothing(
     assert plan["memory_bytes"] > 0
     assert plan["size_bytes"] < plan["size_before_bytes"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_asked_other_suites_is_refused_before_any_work(
+    tmp_path: Path, q8: Path, f16: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "report.json").write_text(dump(sample_report.report({"privacy": 1})))
+    out = tmp_path / "new.gguf"
+    given = ["--report", str(tmp_path / "report.json"), "--suite", "lab-unseen"]
+    assert run(["realign", str(q8), "-r", str(f16), "-o", str(out), *FEW, *given]) == 2
+    printed, said = capsys.readouterr()
+    assert printed == ""
+    assert "asked other suites" in " ".join(said.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
 BAD = {

@@ -16,9 +16,9 @@ from realign.activation_stream import (  # noqa: E402
     at_last_token,
     first_calls,
     last_positions,
-    last_token_activations,
     stream,
     token_batches,
+    unpadded,
 )
 from realign.plain_quantization import load_float  # noqa: E402
 
@@ -55,12 +55,17 @@ def one_by_one(model: object, prompts: list[list[int]]) -> torch.Tensor:
     return torch.stack(rows, dim=1)
 
 
+def last_states(blocks: object, prompts: list[list[int]]) -> torch.Tensor:
+    """The residual stream after every block at each prompt's last token: [L, N, D]."""
+    return torch.stack([layer.last for layer in stream(blocks, token_batches(prompts))])
+
+
 @pytest.mark.parametrize("folder", ["grouped", "ungrouped"])
 def test_states_are_those_of_the_whole_model(
     folder: str, prompts: list[list[int]], request: pytest.FixtureRequest
 ) -> None:
     model = load_float(request.getfixturevalue(folder))
-    found = last_token_activations(model, prompts)
+    found = last_states(model, prompts)
     assert found.shape == (4, 6, 64)
     torch.testing.assert_close(found, one_by_one(model, prompts), rtol=1e-4, atol=1e-4)
 
@@ -82,7 +87,7 @@ def test_mixed_lengths_together_give_the_same(grouped: Path, prompts: list[list[
     batches = token_batches(prompts, rows=4, pad=PAD)
     assert [batch.tokens.shape for batch in batches] == [(4, 12), (2, 12)]
     found = torch.stack([layer.last for layer in stream(model, batches)])
-    torch.testing.assert_close(found, last_token_activations(model, prompts), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found, last_states(model, prompts), rtol=1e-4, atol=1e-4)
 
 
 def test_the_model_is_left_as_it_was(grouped: Path, prompts: list[list[int]]) -> None:
@@ -141,6 +146,15 @@ def test_batches_that_are_not_all_the_prompts(grouped: Path, rows: tuple[int, in
     batch = TokenBatch(torch.ones((2, 3), dtype=torch.int64), torch.ones((2, 3), dtype=torch.bool), rows)
     with pytest.raises(InputError, match="leave out a prompt"):
         list(stream(load_float(grouped), [batch]))
+
+
+def test_unpadded_batches_hold_every_prompt_once(prompts: list[list[int]]) -> None:
+    batches = unpadded(prompts)
+    assert [tuple(batch.shape) for batch in batches] == [(1, 7), (2, 9), (3, 12)]
+    assert sorted(row for batch in batches for row in batch.tolist()) == sorted(prompts)
+    # in the order asked within one length
+    assert batches[1].tolist() == [prompt for prompt in prompts if len(prompt) == 9]
+    assert [len(batch) for batch in unpadded([[1, 2]] * 70)] == [32, 32, 6]
 
 
 @pytest.mark.parametrize("prompts", [[], [[1], []]])

@@ -7,9 +7,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from qaudit.errors import InputError  # noqa: E402
+from realign.activation_stream import unpadded  # noqa: E402
 from realign.calibration_activations import (  # noqa: E402
     Call,
-    batches_of,
     calls_into_blocks,
     gram,
     mean_size,
@@ -21,20 +21,16 @@ from realign.decoder_blocks import blocks_of  # noqa: E402
 from realign.plain_quantization import load_float  # noqa: E402
 
 
-def test_batches_hold_every_prompt_once_and_no_padding(prompts: list[list[int]]) -> None:
-    batches = batches_of(prompts)
-    assert [tuple(batch.shape) for batch in batches] == [(1, 7), (2, 9), (3, 12)]
-    assert sorted(row for batch in batches for row in batch.tolist()) == sorted(prompts)
-
-
-def test_long_runs_of_one_length_are_split() -> None:
-    assert [len(batch) for batch in batches_of([[1, 2]] * 70)] == [32, 32, 6]
-
-
-@pytest.mark.parametrize("prompts", [[], [[1, 2], []]])
-def test_nothing_to_calibrate_on(prompts: list[list[int]]) -> None:
-    with pytest.raises(InputError, match="give some text"):
-        batches_of(prompts)
+def test_a_call_goes_to_a_device_with_all_that_it_is_given() -> None:
+    states = torch.zeros(1, 2, 3)
+    call = Call(states, {"positions": (states, [states]), "mask": None, "use_cache": False})
+    there = call.on(torch.device("meta"))
+    pair, listed = there.arguments["positions"]
+    assert {t.device.type for t in (there.hidden, pair, *listed)} == {"meta"}
+    assert isinstance(there.arguments["positions"], tuple)
+    assert there.arguments["mask"] is None
+    assert there.arguments["use_cache"] is False
+    assert call.hidden.device.type == "cpu"
 
 
 @pytest.mark.parametrize("folder", ["grouped", "ungrouped"])
@@ -42,7 +38,7 @@ def test_block_by_block_is_the_whole_model(
     folder: str, prompts: list[list[int]], request: pytest.FixtureRequest
 ) -> None:
     model = load_float(request.getfixturevalue(folder))
-    batches = batches_of(prompts)
+    batches = unpadded(prompts)
     calls = calls_into_blocks(model, batches)
     hidden = [call.hidden for call in calls[0]]
     for block, into in zip(blocks_of(model), calls, strict=True):
@@ -55,7 +51,7 @@ def test_block_by_block_is_the_whole_model(
 def test_hooks_see_what_goes_in_and_go_away(grouped: Path, prompts: list[list[int]]) -> None:
     model = load_float(grouped)
     block = blocks_of(model)[0]
-    calls = calls_into_blocks(model, batches_of(prompts))[0]
+    calls = calls_into_blocks(model, unpadded(prompts))[0]
     seen = module_calls(block, calls, ["self_attn", "self_attn.q_proj", "mlp.down_proj"])
     for name, found in seen.items():
         assert len(found) == len(calls), name

@@ -11,6 +11,7 @@ pytest.importorskip("llama_cpp")
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint  # noqa: E402
 from qaudit.engines.llamacpp import LlamaModel  # noqa: E402
 from qaudit.engines.protocol import EngineOptions  # noqa: E402
+from qaudit.errors import InputError  # noqa: E402
 from realign.float_model import Given, load_floats  # noqa: E402
 from realign.gguf_config import config_of  # noqa: E402
 from realign.gguf_delivery import GgufDelivery  # noqa: E402
@@ -76,6 +77,13 @@ def test_what_a_solver_gave_more_bits_has_them_in_the_file(f16: Path, tmp_path: 
     types = GgufCheckpoint(tmp_path / "new.gguf").types()
     assert types["blk.1.ffn_down"] == "Q5_K"
     assert types["blk.0.ffn_down"] == "Q2_K"
+
+
+def test_an_embedding_that_ggml_would_not_round_is_refused_at_once(f16: Path) -> None:
+    with pytest.raises(InputError, match=r"token_embd as IQ2_XXS needs .*; choose gguf:IQ2_XXS$"):
+        delivery(f16, "gguf:IQ2_XXS-pure")
+    assert delivery(f16, "gguf:IQ2_XXS").kinds["token_embd"] == "Q5_K"
+    assert delivery(f16, "gguf:IQ4_XS-pure").kinds["token_embd"] == "IQ4_XS"
 
 
 def test_a_type_without_scales_is_not_trained(f16: Path) -> None:

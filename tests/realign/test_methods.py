@@ -11,7 +11,9 @@ from qaudit.lab.members import reference_folder
 from realign.folder_delivery import FolderDelivery
 from realign.grids.target import parse_target
 from realign.methods import by_blocks, solver_of, told_of, with_effort
+from realign.solvers.patch_training import QresafeOptions
 from realign.solvers.qrealign import QRealignOptions, QRealignSolver
+from realign.solvers.qresafe import QresafeSolver
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +32,14 @@ def test_each_method_has_a_solver(delivery: FolderDelivery) -> None:
 @pytest.mark.parametrize(
     ("to", "bits"), [("compressed-tensors:w8a8", 8), ("compressed-tensors", None), ("awq:g64", None)]
 )
-def test_qrealign_rounds_inputs_where_runtimes_do(to: str, bits: int | None) -> None:
-    solver = solver_of("qrealign", FolderDelivery(parse_target(to), HfCheckpoint(reference_folder())))
+def test_inputs_are_rounded_where_runtimes_do(to: str, bits: int | None) -> None:
+    made = FolderDelivery(parse_target(to), HfCheckpoint(reference_folder()))
+    solver = solver_of("qrealign", made)
     assert isinstance(solver, QRealignSolver)
     assert solver.options == QRealignOptions(input_bits=bits)
+    patching = solver_of("qresafe", made)
+    assert isinstance(patching, QresafeSolver)
+    assert patching.options == QresafeOptions(input_bits=bits)
 
 
 def test_who_takes_blocks_one_by_one(delivery: FolderDelivery) -> None:

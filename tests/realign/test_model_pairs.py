@@ -13,12 +13,14 @@ from realign.model_pairs import model_pairs  # noqa: E402
 from realign.plain_quantization import load_float  # noqa: E402
 
 
-def test_every_matrix_of_the_blocks_is_paired(grouped: Path) -> None:
+def test_every_matrix_of_blocks_and_tokens_is_paired(grouped: Path) -> None:
     parent, reference = load_float(grouped), load_float(grouped)
     with torch.no_grad():
         parent.model.layers[2].mlp.up_proj.weight.mul_(1.5)
     pairs = {pair.name: pair for pair in model_pairs(parent, reference)}
-    assert len(pairs) == 4 * 7
+    assert len(pairs) == 4 * 7 + 2
+    outside = {name: pair.role for name, pair in pairs.items() if pair.layer is None}
+    assert outside == {"model.embed_tokens": "embeddings", "lm_head": "output"}
     assert all(np.isfinite(pair.read(0, 1)[1]).all() for pair in pairs.values())
     changed = pairs["model.layers.2.mlp.up_proj"]
     assert (changed.layer, changed.role) == (2, "up")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from qaudit.checkpoints.opening import open_checkpoint  # noqa: E402
 from qaudit.errors import InputError  # noqa: E402
-from realign.calibration_activations import batches_of  # noqa: E402
+from realign.activation_stream import unpadded  # noqa: E402
 from realign.grids.group_grid import GroupGrid  # noqa: E402
 from realign.plain_quantization import (  # noqa: E402
     AwqRecipe,
@@ -88,7 +88,7 @@ def test_the_file_computes_what_the_quantized_model_computes(
     for module in checkpoint.names():
         key = f"{module}.weight" if f"{module}.weight" in state else module
         state[key].copy_(torch.from_numpy(checkpoint.rows(module)).reshape(state[key].shape))
-    batch = batches_of(tokenized(grouped, TEXTS))[0]
+    batch = unpadded(tokenized(grouped, TEXTS))[0]
     with torch.no_grad():
         # norms are rounded to float16 in the file
         torch.testing.assert_close(from_file(batch).logits, in_memory(batch).logits, rtol=0.01, atol=0.01)
@@ -141,7 +141,7 @@ def test_the_library_itself_loads_compressed_tensors(grouped: Path, tmp_path: Pa
     module = "model.layers.1.mlp.down_proj"
     meant = load_float(grouped)
     quantize_model(meant, tokenized(grouped, TEXTS), recipe)
-    batch = batches_of(tokenized(grouped, TEXTS))[0]
+    batch = unpadded(tokenized(grouped, TEXTS))[0]
     with torch.no_grad():
         torch.testing.assert_close(model(batch).logits, meant(batch).logits, rtol=0.02, atol=0.02)
     assert module in linears

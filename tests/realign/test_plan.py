@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 from realign.job import CalibrationTokens
-from realign.plan import Plan, PlannedTensor, make_plan, measured_speed
+from realign.plan import Plan, PlannedTensor, errors_at_once, make_plan, measured_speed
 
 TENSORS = (
     PlannedTensor("up", (8, 4), "4-bit g4", 8 * 4 // 2 + 8 * 3),
@@ -43,6 +43,29 @@ def test_time_goes_down_with_speed_and_up_with_work() -> None:
     assert plan(speed=2e9).seconds == pytest.approx(plan(speed=1e9).seconds / 2)
     assert plan("qrealign").seconds > plan("restore").seconds
     assert plan(scales=True).seconds > plan().seconds
+
+
+def test_a_baseline_that_is_not_made_takes_no_time() -> None:
+    def seconds(method: str, *, baseline: bool) -> float:
+        return make_plan("awq", method, TENSORS, PROMPTS, 1, baseline=baseline, speed=1e9).seconds
+
+    assert seconds("qrealign", baseline=False) < seconds("qrealign", baseline=True)
+    # asked for by itself it is the work
+    assert seconds("plain", baseline=False) == seconds("plain", baseline=True) > 0
+
+
+def test_what_protect_holds_besides_is_counted() -> None:
+    small, large = ([PlannedTensor("m", (n, n), "Q2_K", 1)] for n in (1024, 65536))
+    for tensors, errors in ((small, 6), (large, 1)):
+        weights = 4 * tensors[0].weights
+        ours, others = (
+            make_plan("gguf:Q2_K", method, tensors, PROMPTS, 1, speed=1e9)
+            for method in ("protect", "restore")
+        )
+        # gradients, and the errors of all types while these are few, else as much as the model
+        assert ours.memory_bytes - others.memory_bytes == (1 + errors) * weights
+    # in lots, each of which takes all prompts again
+    assert errors_at_once(4 * 65536**2) == 4 * 65536**2
 
 
 def test_the_record_is_json_and_has_every_tensor() -> None:

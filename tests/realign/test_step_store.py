@@ -104,8 +104,3 @@ def test_a_loss_that_is_no_number_is_an_error(tmp_path: Path, loss: float) -> No
     with pytest.raises(InputError, match="layer 9: kl is"):
         store.add(Step("layer 9", {}, {"kl": loss}, 0.0))
     assert StepStore(tmp_path / "steps", KEY, resume=True).load() == ()
-
-
-def test_clear_removes_all(tmp_path: Path) -> None:
-    filled(tmp_path / "steps", 1).clear()
-    assert not (tmp_path / "steps").exists()

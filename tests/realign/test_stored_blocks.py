@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from qaudit.checkpoints.opening import open_checkpoint  # noqa: E402
 from qaudit.errors import InputError  # noqa: E402
-from realign.activation_stream import last_token_activations  # noqa: E402
+from realign.activation_stream import stream, token_batches  # noqa: E402
 from realign.float_model import Given, load_floats  # noqa: E402
 from realign.grids.group_grid import GroupGrid  # noqa: E402
 from realign.plain_quantization import GptqRecipe, load_float, quantize_folder  # noqa: E402
@@ -20,20 +20,25 @@ from realign.solvers.gptq import GptqOptions  # noqa: E402
 from realign.stored_blocks import stored_blocks  # noqa: E402
 
 
+def last_states(blocks: object, prompts: list[list[int]]) -> torch.Tensor:
+    """The residual stream after every block at each prompt's last token: [L, N, D]."""
+    return torch.stack([layer.last for layer in stream(blocks, token_batches(prompts))])
+
+
 @pytest.mark.parametrize("folder", ["grouped", "ungrouped"])
 def test_a_folder_streams_as_it_loads(
     folder: str, prompts: list[list[int]], request: pytest.FixtureRequest
 ) -> None:
     path = request.getfixturevalue(folder)
-    found = last_token_activations(stored_blocks(open_checkpoint(path)), prompts)
-    assert torch.equal(found, last_token_activations(load_float(path), prompts))
+    found = last_states(stored_blocks(open_checkpoint(path)), prompts)
+    assert torch.equal(found, last_states(load_float(path), prompts))
 
 
 def streams_as_it_loads(path: Path, reference: Path, prompts: list[list[int]]) -> None:
     checkpoint = open_checkpoint(path)
     whole = load_floats(Given(checkpoint, open_checkpoint(reference)), checkpoint, "cpu")
-    found = last_token_activations(stored_blocks(checkpoint), prompts)
-    torch.testing.assert_close(found, last_token_activations(whole, prompts), rtol=1e-5, atol=1e-5)
+    found = last_states(stored_blocks(checkpoint), prompts)
+    torch.testing.assert_close(found, last_states(whole, prompts), rtol=1e-5, atol=1e-5)
 
 
 def test_a_quantized_gguf_streams_as_it_loads(
@@ -65,8 +70,8 @@ def test_a_folder_stands_in_for_the_metadata_of_a_gguf(
     prompts: list[list[int]], member: Callable[[str], Path]
 ) -> None:
     folder, gguf = open_checkpoint(member("hf-F16")), open_checkpoint(member("F16"))
-    found = last_token_activations(stored_blocks(gguf, folder), prompts)
-    torch.testing.assert_close(found, last_token_activations(stored_blocks(gguf), prompts))
+    found = last_states(stored_blocks(gguf, folder), prompts)
+    torch.testing.assert_close(found, last_states(stored_blocks(gguf), prompts))
 
 
 def test_a_family_that_is_not_known(tmp_path: Path) -> None:
@@ -82,7 +87,7 @@ def test_weights_that_are_missing(tmp_path: Path, prompts: list[list[int]]) -> N
     del tensors["model.layers.1.mlp.up_proj.weight"]
     save_file(tensors, path, metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"lacks model\.layers\.1\.mlp\.up_proj\.weight"):
-        last_token_activations(stored_blocks(open_checkpoint(folder)), prompts)
+        last_states(stored_blocks(open_checkpoint(folder)), prompts)
 
 
 def test_weights_of_another_size(tmp_path: Path) -> None:

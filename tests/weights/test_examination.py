@@ -1,9 +1,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qaudit.checkpoints.opening import open_checkpoint
+from qaudit.lab.ablate import remove_direction
+from qaudit.lab.gguf_export import export_f16
+from qaudit.lab.hf_weights import read_shape, read_weights
+from qaudit.lab.members import reference_folder
+from qaudit.lab.quantize import quantize
 from qaudit.weights.examination import examine
 
 Member = Callable[[str], Path]
@@ -29,6 +35,26 @@ def test_the_ablated_members(member: Member, name: str, reference: str) -> None:
     assert found.layers == (0, 1, 2)
     assert found.only_rounded
     assert all(0.9 < m.strength < 1.1 for m in found.matrices if m.ablated)
+
+
+def test_the_labs_model_with_its_embeddings_ablated_too(f16: Path, tmp_path: Path) -> None:
+    folder = reference_folder()
+    shape, weights = read_shape(folder), read_weights(folder)
+    drawn = np.random.default_rng(3).standard_normal(shape.hidden)
+    direction = (drawn / np.linalg.norm(drawn)).astype(np.float32)
+    changed = remove_direction(weights, direction)
+    embeddings = changed["model.embed_tokens.weight"]
+    changed["model.embed_tokens.weight"] = embeddings - np.outer(embeddings @ direction, direction)
+    export_f16(tmp_path / "x.gguf", folder, shape, changed, member="x", lab_version="1")
+    quantize(tmp_path / "x.gguf", tmp_path / "y.gguf", "Q4_K_M", member="y")
+    for reference in (f16, folder):
+        found = examine(open_checkpoint(tmp_path / "y.gguf"), open_checkpoint(reference))
+        assert found.kind == "directional_ablation"
+        (tokens,) = found.tokens
+        assert tokens.strength == pytest.approx(1.0, abs=0.1)
+        assert tokens.only_rounded
+        assert abs(tokens.directions[:, 0] @ direction) > 0.97
+        assert "and out of the embeddings (strength" in found.sentence
 
 
 @pytest.mark.parametrize("name", ["eroded-Q8_0", "selective-Q8_0", "eroded-AWQ-g128", "eroded-GPTQ-4bit"])

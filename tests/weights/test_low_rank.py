@@ -31,7 +31,6 @@ def test_it_finds_what_the_full_decomposition_finds(monkeypatch: pytest.MonkeyPa
 def test_rounding_has_no_direction(bits: int) -> None:
     found = top_spectrum(pair_of(NAME, MATRIX, rounded(MATRIX, bits)))
     assert 0.85 < found.edge_ratio < 1.15
-    assert found.gap < 1.15
 
 
 def test_the_same_weights_have_none_either() -> None:
@@ -44,7 +43,6 @@ def test_the_same_weights_have_none_either() -> None:
 def test_a_pure_change_has_no_noise_to_stand_out_from() -> None:
     found = top_spectrum(pair_of("x", np.eye(8), np.eye(8) + np.outer(unit(1, 8), unit(2, 8))), rank=2)
     assert found.edge_ratio > 100
-    assert found.gap > 100
 
 
 def test_a_row_of_zeros_has_length_one() -> None:

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from changed_weights import pair_of
 
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.errors import Incomparable, InputError
+from qaudit.lab.members import reference_folder
 from qaudit.weights import matrix_pairs
 from qaudit.weights.matrix_pairs import pair_matrices, role_of
 
@@ -71,6 +73,27 @@ def test_two_ggufs_keep_their_own_names(f16: Path, q8: Path) -> None:
     assert pairs["blk.2.ffn_down"].stored == "Q8_0"
     assert pairs["blk.2.ffn_down"].layer == 2
     assert pairs["token_embd"].layer is None
+    assert pairs["token_embd"].role == "embeddings"
+
+
+def test_rows_that_one_side_only_pads_are_not_compared(f16: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from hf_folders import edit_config
+    from safetensors.numpy import load_file, save_file
+
+    folder = tmp_path / "padded"
+    shutil.copytree(reference_folder(), folder)
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.embed_tokens.weight"
+    tensors[name] = np.concatenate([tensors[name], np.ones((64, 256), np.float16)])
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    edit_config(folder, vocab_size=1088)
+    for sides in ((f16, folder), (folder, f16)):
+        pairs = {p.name: p for p in pair_matrices(*(open_checkpoint(side) for side in sides))}
+        embeddings = pairs["model.embed_tokens"]
+        assert embeddings.shape == (1024, 256)
+        reference, candidate = whole(embeddings)
+        assert (reference == candidate).all()
 
 
 def test_another_model_is_refused(f16: Path, tmp_path: Path) -> None:

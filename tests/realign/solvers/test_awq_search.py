@@ -13,7 +13,8 @@ from qaudit.engines.templates import render_conversations  # noqa: E402
 from qaudit.lab import grammar  # noqa: E402
 from qaudit.lab.member_weights import calibration_texts  # noqa: E402
 from qaudit.lab.members import reference_folder  # noqa: E402
-from realign.calibration_activations import batches_of, calls_into_blocks, outputs, with_hidden  # noqa: E402
+from realign.activation_stream import unpadded  # noqa: E402
+from realign.calibration_activations import calls_into_blocks, outputs, with_hidden  # noqa: E402
 from realign.decoder_blocks import STAGES, blocks_of, linear  # noqa: E402
 from realign.plain_quantization import (  # noqa: E402
     AwqRecipe,
@@ -36,7 +37,7 @@ def block_outputs(model: Any, hidden: Sequence[torch.Tensor], calls: Sequence[An
 
 @torch.no_grad()
 def float_hidden(model: Any, prompts: Sequence[Sequence[int]]) -> tuple[list[Any], list[Any]]:
-    calls = calls_into_blocks(model, batches_of(prompts))
+    calls = calls_into_blocks(model, unpadded(prompts))
     hidden = [[call.hidden for call in calls[0]]]
     for into, block in zip(calls[:-1], blocks_of(model), strict=False):
         hidden.append(outputs(block, with_hidden(into, hidden[-1])))
@@ -46,7 +47,7 @@ def float_hidden(model: Any, prompts: Sequence[Sequence[int]]) -> tuple[list[Any
 @pytest.mark.parametrize("folder", ["grouped", "ungrouped"])
 def test_scales_cancel_out(folder: str, prompts: list[list[int]], request: pytest.FixtureRequest) -> None:
     model = load_float(request.getfixturevalue(folder))
-    block, calls = blocks_of(model)[0], calls_into_blocks(model, batches_of(prompts))[0]
+    block, calls = blocks_of(model)[0], calls_into_blocks(model, unpadded(prompts))[0]
     meant = outputs(block, calls)
     norms = {
         stage: block.get_submodule(stage.writer).weight.clone() for stage in STAGES if "norm" in stage.writer
@@ -85,7 +86,7 @@ def test_beats_rounding_on_the_lab_s_reference() -> None:
     template = (folder / "chat_template.jinja").read_text()
     asked = [Conversation(item.id, item.turns) for item in grammar.suite("lab-core").items[::4]]
     texts = [r.text for r in render_conversations(template, asked, {"bos_token": "<|bos|>"})]
-    batches = batches_of(tokenized(folder, texts))
+    batches = unpadded(tokenized(folder, texts))
 
     def logits(model: Any) -> torch.Tensor:
         with torch.no_grad():

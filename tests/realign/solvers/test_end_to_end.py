@@ -19,7 +19,7 @@ from realign.solvers.end_to_end import RoundedModel, Span, mean_divergence, trai
 from realign.solvers.layer_training import Rates  # noqa: E402
 from realign.solvers.rounded_matrix import RoundedMatrix  # noqa: E402
 from realign.solvers.settled import Settled  # noqa: E402
-from realign.solvers.taught_rows import Kind, TaughtRows, rows_of, texts_of  # noqa: E402
+from realign.solvers.taught_rows import TaughtKind, TaughtRows, rows_of, texts_of  # noqa: E402
 
 GRID = GroupGrid(2, 32, symmetric=False)
 ENDS = frozenset({END})
@@ -40,7 +40,7 @@ def begun(model: Any, modules: list[str]) -> RoundedModel:
     return RoundedModel(model, grids, Settled(matrices, {}))
 
 
-def taught(model: Any) -> dict[Kind, list[TaughtRows]]:
+def taught(model: Any) -> dict[TaughtKind, list[TaughtRows]]:
     malicious, benign = prompts(3, 8), prompts(4, 8)
     texts = own_texts(model, (1,), ENDS, count=6, longest=8, seed=0)
     return {

@@ -10,6 +10,7 @@ from torch.nn.functional import linear  # noqa: E402
 from realign.grids.group_grid import GroupGrid  # noqa: E402
 from realign.solvers.patched_linear import PatchedLinear, PatchShape, patched, rounded_once  # noqa: E402
 from realign.solvers.range_search import best_ranges  # noqa: E402
+from realign.solvers.rounded_inputs import inputs_rounded  # noqa: E402
 
 GRID = GroupGrid(4, 8, symmetric=False)
 SHAPES = [PatchShape(), PatchShape(rank=3), PatchShape(ranges=True), PatchShape(rank=3, ranges=True)]
@@ -46,6 +47,25 @@ def test_what_is_trained_is_what_is_encoded(shape: PatchShape) -> None:
     assert all(bool((part.detach() != 0).any()) for part in layer.parts.values())
     assert torch.equal(layer.encoded().weight(), layer.rounded())
     assert torch.equal(layer(hidden), linear(hidden, layer.encoded().weight(), layer.layer.bias))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=repr)
+def test_inputs_are_rounded_as_a_runtime_rounds_them(shape: PatchShape) -> None:
+    layer = made(shape)
+    own, hidden = layer.layer, torch.randn(3, 7, 16, requires_grad=True)
+    ranges = best_ranges(own.weight, GRID)
+    draw = torch.Generator().manual_seed(4)
+    of_bits = PatchedLinear(own, GRID, ranges, shape, draw, input_bits=3)
+    plain = nn.Linear(16, 6)
+    plain.load_state_dict({"weight": GRID.fake(own.weight, *ranges), "bias": own.bias})
+    with inputs_rounded(plain, 3):
+        meant = plain(hidden)
+    got = of_bits(hidden)
+    assert torch.equal(got, meant)
+    assert not torch.equal(got, layer(hidden))
+    # what is before the layer is trained through the rounding
+    (slope,) = torch.autograd.grad(got.sum(), [hidden])
+    assert bool((slope != 0).any())
 
 
 def test_the_held_weights_are_rounded_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from realign.solvers.preference_loss import TermWeights, divergence, preference_loss, weighted  # noqa: E402
+from realign.solvers.preference_loss import TermWeights, preference_loss, reply_divergence, weighted  # noqa: E402
 
 
 def test_preference_is_the_logistic_loss_of_the_margin() -> None:
@@ -29,9 +29,9 @@ def test_divergence_is_kullback_and_leibler_s_over_whole_replies() -> None:
     meant, got = torch.randn(5, 7, generator=draw), torch.randn(5, 7, generator=draw)
     p, q = meant.softmax(-1), got.softmax(-1)
     by_hand = float((p * (p / q).log()).sum()) / 2
-    assert float(divergence(meant, got, 2)) == pytest.approx(by_hand, rel=1e-5)
-    assert float(divergence(meant, meant, 2)) == pytest.approx(0, abs=1e-6)
-    assert float(divergence(meant[:0], got[:0], 2)) == 0
+    assert float(reply_divergence(meant, got, 2)) == pytest.approx(by_hand, rel=1e-5)
+    assert float(reply_divergence(meant, meant, 2)) == pytest.approx(0, abs=1e-6)
+    assert float(reply_divergence(meant[:0], got[:0], 2)) == 0
 
 
 def test_terms_are_weighed_by_name() -> None:

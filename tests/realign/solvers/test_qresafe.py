@@ -18,6 +18,7 @@ from realign.solvers.patch_training import QresafeOptions  # noqa: E402
 from realign.solvers.patched_linear import PatchShape  # noqa: E402
 from realign.solvers.preference_loss import TermWeights  # noqa: E402
 from realign.solvers.qresafe import QresafeSolver  # noqa: E402
+from realign.solvers.rounded_inputs import inputs_rounded  # noqa: E402
 
 GRID = GroupGrid(4, 32, symmetric=False)
 ENDS = frozenset({END})
@@ -79,6 +80,23 @@ def agreeing(some: list[tuple[int, ...]], others: list[tuple[int, ...]]) -> int:
     return sum(
         a == b for one, other in zip(some, others, strict=True) for a, b in zip(one, other, strict=False)
     )
+
+
+def test_what_runtimes_round_is_trained_through() -> None:
+    options = replace(OPTIONS, input_bits=4)
+    steps, solution = solved(options, job())
+    others, _ = solved(OPTIONS, job())
+    assert steps[-1].losses["imitation.after"] < 0.8 * steps[1].losses["imitation.before"]
+    # rounded inputs are seen from the first step on
+    assert steps[1].losses["imitation.before"] != others[1].losses["imitation.before"]
+    given = in_parent(job(), solution)
+    with inputs_rounded(given.parent.model.layers, 4):
+        now = greedy_replies(given.parent, given.prompts.malicious, ENDS, 5)
+    was = job()
+    with inputs_rounded(was.parent.model.layers, 4):
+        before = greedy_replies(was.parent, was.prompts.malicious, ENDS, 5)
+    meant = greedy_replies(given.reference, given.prompts.malicious, ENDS, 5)
+    assert agreeing(now, meant) > agreeing(before, meant)
 
 
 def test_anchors_hold_what_the_parent_says() -> None:

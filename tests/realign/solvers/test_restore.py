@@ -139,6 +139,38 @@ def test_resumed_it_gives_the_same_bits(parent: Path, prompts: list[list[int]]) 
             assert torch.equal(entry.weight(), again.encoded[module].weight())
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_embeddings_and_output_matrix_come_back_too(
+    prompts: list[list[int]], tied: bool, tmp_path: Path
+) -> None:
+    folder = write_folder(
+        tmp_path / "parent", "llama", torch.float32, hidden_size=128, intermediate_size=256,
+        num_hidden_layers=LAYERS, tie_word_embeddings=tied,
+    )  # fmt: skip
+    job = job_of(folder, prompts)
+    names = ["model.embed_tokens"] if tied else ["model.embed_tokens", "lm_head"]
+    ablate(job.parent)
+    v = direction()
+    with torch.no_grad():
+        for name in names:
+            weight = job.parent.get_submodule(name).weight
+            weight -= torch.outer(weight @ v, v)
+    before = {name: job.parent.get_submodule(name).weight.detach().clone() for name in names}
+    solver = Restore()
+    solution = solver.solution(job, list(solver.steps(job, [])))
+    assert set(names) < set(solution.figures["restored"])
+    for name in names:
+        assert solution.figures["restored"][name] == pytest.approx(1.0, abs=0.05)
+        restored, reference = (
+            solution.floats[f"{name}.weight"], job.reference.get_submodule(name).weight.detach()
+        )  # fmt: skip
+        assert float((before[name] @ v).abs().max()) < 1e-4
+        torch.testing.assert_close(restored @ v, reference @ v, rtol=0.02, atol=0.02)
+        # across the direction nothing is touched
+        across = (restored - before[name]) - torch.outer((restored - before[name]) @ v, v)
+        assert float(across.abs().max()) < 1e-2
+
+
 def test_the_reference_itself_needs_nothing(parent: Path, prompts: list[list[int]]) -> None:
     job = job_of(parent, prompts)
     solver = Restore()

@@ -7,7 +7,8 @@ pytest.importorskip("transformers")
 
 from tiny_llamas import prompts, tiny_llama  # noqa: E402
 
-from realign.calibration_activations import Call, batches_of, calls_into_blocks, outputs  # noqa: E402
+from realign.activation_stream import unpadded  # noqa: E402
+from realign.calibration_activations import Call, calls_into_blocks, outputs  # noqa: E402
 from realign.decoder_blocks import STAGES, blocks_of  # noqa: E402
 from realign.grids.grid import Grid  # noqa: E402
 from realign.grids.group_grid import GroupGrid  # noqa: E402
@@ -20,7 +21,7 @@ COARSE: dict[str, Grid] = dict.fromkeys(LINEARS, GroupGrid(2, 32, symmetric=Fals
 
 def block_and_calls() -> tuple[torch.nn.Module, list[Call]]:
     model = tiny_llama(0, sharpness=3.0)
-    return blocks_of(model)[0], calls_into_blocks(model, batches_of(prompts(1, 4)))[0]
+    return blocks_of(model)[0], calls_into_blocks(model, unpadded(prompts(1, 4)))[0]
 
 
 def with_scales(rounded: RoundedBlock) -> RoundedBlock:

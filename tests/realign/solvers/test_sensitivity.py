@@ -37,7 +37,9 @@ def test_the_loss_of_all_together_is_told(grouped: Path, prompts: list[list[int]
     reference, model = load_float(grouped), load_float(grouped)
     errors = errors_of(model, 0.02)
     # many draws of few prompts, so that sampling is no matter
-    effects = measure_effects(reference, Draws(prompts * 60, [1.0] * len(prompts) * 60), errors, seed=0)
+    effects = measure_effects(
+        reference, Draws(prompts * 60, [1.0] * len(prompts) * 60), NAMES, [errors], seed=0
+    )
     with torch.no_grad():
         for name, each in errors.items():
             model.get_parameter(name).add_(each[0])
@@ -65,11 +67,21 @@ def test_draws_repeat_and_leave_the_model_as_it_was(grouped: Path, prompts: list
     before = {name: p.requires_grad for name, p in model.named_parameters()}
     errors = errors_of(model, 0.1)
     draws = Draws(prompts, [1.0] * len(prompts))
-    first, again, other = (measure_effects(model, draws, errors, seed) for seed in (1, 1, 2))
+    first, again, other = (measure_effects(model, draws, NAMES, [errors], seed) for seed in (1, 1, 2))
     assert all(torch.equal(first.by_tensor[name], again.by_tensor[name]) for name in NAMES)
     assert not all(torch.equal(first.by_tensor[name], other.by_tensor[name]) for name in NAMES)
     assert {name: p.requires_grad for name, p in model.named_parameters()} == before
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_lots_give_the_same_bits(grouped: Path, prompts: list[list[int]]) -> None:
+    model = load_float(grouped)
+    errors = errors_of(model, 0.1)
+    draws = Draws(prompts, [1.0] * len(prompts))
+    whole = measure_effects(model, draws, NAMES, [errors], seed=1)
+    lots = measure_effects(model, draws, NAMES, ({name: each} for name, each in errors.items()), seed=1)
+    assert list(lots.by_tensor) == list(whole.by_tensor)
+    assert all(torch.equal(whole.by_tensor[name], lots.by_tensor[name]) for name in NAMES)
 
 
 def test_a_kind_counts_as_its_weights_say() -> None:

@@ -1,7 +1,5 @@
 """Rows know where replies begin, and their teacher's logits are those of the teacher."""
 
-from itertools import islice
-
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -9,7 +7,7 @@ pytest.importorskip("transformers")
 
 from tiny_llamas import tiny_llama  # noqa: E402
 
-from realign.solvers.taught_rows import endless, rows_of, texts_of  # noqa: E402
+from realign.solvers.taught_rows import rows_of, texts_of  # noqa: E402
 
 PROMPTS = [(1, 5, 6), (1, 7), (1, 8, 9, 10)]
 REPLIES = [(11, 12), (13,), (14, 15, 2)]
@@ -39,12 +37,3 @@ def test_what_is_taught_is_what_the_teacher_says_of_a_row_alone() -> None:
             for prompt, reply in ((PROMPTS[i], REPLIES[i]) for i in (1, 0, 2))
         ]
         assert torch.allclose(batch.taught(teacher), torch.cat(meant), atol=1e-4)
-
-
-def test_batches_come_round_in_a_seeded_order() -> None:
-    batches = rows_of("benign", PROMPTS * 3, REPLIES * 3, 2)
-    first = list(islice(endless(batches, 1), 3 * len(batches)))
-    assert [id(each) for each in first] == [id(each) for each in islice(endless(batches, 1), len(first))]
-    for start in range(0, len(first), len(batches)):
-        assert {id(each) for each in first[start : start + len(batches)]} == {id(each) for each in batches}
-    assert not list(islice(endless([], 0), 1))

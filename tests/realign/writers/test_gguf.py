@@ -126,16 +126,6 @@ def test_what_was_not_touched_is_copied_and_not_rounded_twice(
     assert [name for name, how in made.items() if how != "copied"] == ["blk.1.attn_q"]
 
 
-def test_an_importance_changes_only_what_it_names(
-    member: Callable[[str], Path], tmp_path: Path, floats: dict[str, Tensor], config: dict
-) -> None:
-    kinds = parse_target("gguf:Q2_K-pure").kinds(member("F16"))
-    importance = {"model.layers.0.mlp.up_proj": torch.linspace(0.01, 9, 256)}
-    write_gguf(tmp_path / "new.gguf", member("F16"), kinds, NOTHING, floats, config, importance=importance)
-    old, new = packed(member("Q2_K-pure")), packed(tmp_path / "new.gguf")
-    assert [name for name in old if old[name] != new[name]] == ["blk.0.ffn_up.weight"]
-
-
 def test_what_does_not_fit_together(
     member: Callable[[str], Path], tmp_path: Path, floats: dict[str, Tensor], config: dict
 ) -> None:

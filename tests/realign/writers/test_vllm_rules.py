@@ -17,7 +17,7 @@ from realign.writers.awq import awq_config, awq_tensors
 from realign.writers.compressed_tensors import compressed_tensors, compressed_tensors_config
 from realign.writers.gptq import gptq_config, gptq_tensors
 from realign.writers.hf_folder import write_hf_folder
-from realign.writers.vllm_rules import marlin_runs, vllm_problems
+from realign.writers.vllm_rules import vllm_problems
 
 LAYER = "model.layers.0"
 SIZES = {"self_attn.q_proj": 64, "self_attn.k_proj": 32, "self_attn.v_proj": 32, "self_attn.o_proj": 64}
@@ -102,22 +102,3 @@ def test_other_layouts_and_types(tmp_path: Path) -> None:
         tmp_path / "c", compressed_tensors_config(grid), lambda x: compressed_tensors(x, grid), grid
     )
     assert vllm_problems(made) == ["group_0: packed weights of 3 bits; vLLM has 4 and 8, inputs as floats"]
-
-
-@pytest.mark.parametrize(
-    ("bits", "group", "symmetric", "outputs", "inputs", "runs"),
-    [
-        (4, 128, True, 4096, 4096, True),
-        (4, 128, False, 4096, 11008, True),
-        (8, -1, True, 64, 128, True),
-        (8, 128, False, 64, 128, False),
-        (3, 128, True, 64, 128, False),
-        (4, 16, True, 64, 128, False),
-        (4, 32, True, 96, 128, False),
-        (4, 32, True, 64, 96, False),
-    ],
-)
-def test_the_fast_kernel(
-    bits: int, group: int, symmetric: bool, outputs: int, inputs: int, runs: bool
-) -> None:
-    assert marlin_runs(bits, group, symmetric=symmetric, outputs=outputs, inputs=inputs) is runs
