@@ -13,6 +13,7 @@ from qaudit.checkpoints.checkpoint import identity
 from qaudit.checkpoints.codecs.module_parts import Codec, ModuleParts
 from qaudit.checkpoints.codecs.schemes import MAIN_PARTS, PARTS, Scheme
 from qaudit.checkpoints.file_stamps import require_stamp
+from qaudit.checkpoints.folder_files import files_of
 from qaudit.checkpoints.hf_repo import MAX_TOKENIZER_BYTES, HfFolder, read_hf_folder, read_object
 from qaudit.checkpoints.raw_tensors import FloatArray
 from qaudit.checkpoints.row_ranges import checked_range
@@ -30,6 +31,7 @@ class HfCheckpoint:
     Args:
         path: the folder.
         origin: where it was fetched from, which `info` tells in place of the path.
+        files: which files of the folder it is made of; None for all of them.
 
     Raises:
         InputError: it is not in Hugging Face layout, or quantized in a way that is not read here.
@@ -38,9 +40,10 @@ class HfCheckpoint:
 
     format = "safetensors"
 
-    def __init__(self, path: Path, origin: str | None = None) -> None:
+    def __init__(self, path: Path, origin: str | None = None, files: Sequence[Path] | None = None) -> None:
         self.path = path
         self._origin = origin
+        self._files = files
         self._folder: HfFolder = read_hf_folder(path)
         self.config = self._folder.config
         self._scheme = Scheme(self._folder.quantization_path, self._folder.quantization)
@@ -50,12 +53,12 @@ class HfCheckpoint:
 
     @functools.cached_property
     def info(self) -> CheckpointInfo:
-        """Identity of the checkpoint; hashes every file when first asked.
+        """Identity of the checkpoint; hashes every one of its files when first asked, also those not read.
 
         Raises:
             InputError: a file cannot be read, or is not the one that was opened any more.
         """
-        files = [*self._folder.carried, *(w.path for w in self._folder.weights)]
+        files = files_of(self.path) if self._files is None else self._files
         return identity(self, files, self.path, self._origin)
 
     def require_unchanged(self) -> None:

@@ -67,7 +67,7 @@ def fetch(
     place = place or place_from_environment()
     listing = _listing(place, spec)
     pinned = spec.at(listing.commit)
-    bringer = _Bringer(place, pinned, listing, max_bytes, progress)
+    bringer = Bringer(place, pinned, listing, max_bytes, progress)
     files = gguf_files(listing, pinned)
     if files is not None:
         bringer.bring(files)
@@ -101,8 +101,8 @@ def _listing(place: HubPlace, spec: HubSpec) -> Listing:
     return listing
 
 
-class _Bringer:
-    """Brings files of one commit, counting bytes over all of them."""
+class Bringer:
+    """Brings files of one commit into the cache, counting bytes over all of them; see `fetch`."""
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Asking a hub: which commit is meant and what it holds."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit
 from qaudit import __version__
 from qaudit.checkpoints.hub_cache import RepoCache
 from qaudit.checkpoints.hub_library import explained, library, quiet
-from qaudit.checkpoints.hub_listing import Listing, checked_listing
+from qaudit.checkpoints.hub_listing import Listing, checked_listing, is_readable
 from qaudit.checkpoints.hub_spec import HubSpec
 from qaudit.errors import InputError, MalformedFile
 
@@ -60,8 +61,13 @@ def place_from_environment() -> HubPlace:
     return HubPlace(endpoint, Path(os.path.expandvars(given)).expanduser().absolute())
 
 
-def ask_listing(place: HubPlace, spec: HubSpec) -> Listing:
+def ask_listing(place: HubPlace, spec: HubSpec, keep: Callable[[str], bool] = is_readable) -> Listing:
     """Ask which commit a revision is and what it holds, in one request, so that both belong together.
+
+    Args:
+        place: the hub.
+        spec: the repository and revision.
+        keep: which files are meant (see `checked_listing`).
 
     Raises:
         HubUnreachable: there is no network, or the hub is down.
@@ -85,7 +91,7 @@ def ask_listing(place: HubPlace, spec: HubSpec) -> Listing:
             raise MalformedFile(
                 shown, f"{place.name} does not answer as a hub", "check HF_ENDPOINT"
             ) from error
-    listing = checked_listing(shown, spec.repo, info.sha, rows)
+    listing = checked_listing(shown, spec.repo, info.sha, rows, keep)
     if spec.pinned and listing.commit != spec.revision:
         raise MalformedFile(shown, f"the hub answers with commit {listing.commit}", "check HF_ENDPOINT")
     return listing

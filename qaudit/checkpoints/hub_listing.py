@@ -5,7 +5,7 @@ before any name in it becomes a path or any size is believed.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -66,8 +66,17 @@ def is_readable(path: str) -> bool:
     return path.endswith(WEIGHTS) or path.rpartition("/")[2] in CARRIED
 
 
+def every_file(path: str) -> bool:
+    """Say that a file of any name is meant: for signatures, which cover what qaudit never reads too."""
+    return True
+
+
 def checked_listing(
-    shown: str, repo: str, commit: object, rows: Iterable[tuple[object, object, object, object]]
+    shown: str,
+    repo: str,
+    commit: object,
+    rows: Iterable[tuple[object, object, object, object]],
+    keep: Callable[[str], bool] = is_readable,
 ) -> Listing:
     """Check a hub's answer.
 
@@ -76,6 +85,8 @@ def checked_listing(
         repo: which repository was asked for.
         commit: the commit that the hub named.
         rows: (path, size, sha256, blob id) of every file.
+        keep: which names are meant; those that cannot be joined to a folder are left out silently, but
+            not where every file is meant.
 
     Raises:
         LimitExceeded: it lists too many files.
@@ -92,7 +103,13 @@ def checked_listing(
             raise MalformedFile(shown, f"the hub lists {path[:80]!a}, which leads out of it", _AGAIN)
         if path in files:
             raise MalformedFile(shown, f"the hub lists {path[:80]!a} twice", _AGAIN)
-        if not is_plain_path(path) or not is_readable(path):
+        if not is_plain_path(path):
+            if keep is every_file:
+                raise MalformedFile(
+                    shown, f"holds {path[:80]!a}, a name that not every disk can hold", "rename it there"
+                )
+            continue
+        if not keep(path):
             continue
         if not sha256 and not blob_id:
             raise MalformedFile(shown, f"the hub gives no digest of {path[:80]!a}", _AGAIN)

@@ -1,13 +1,13 @@
 """One door for every format: a path or a reference into a hub in, a read-only checkpoint out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
 from qaudit.checkpoints.hf_repo import CONFIG
-from qaudit.checkpoints.hub import fetch
+from qaudit.checkpoints.hub import FetchedRepo, fetch
 from qaudit.checkpoints.hub_spec import Progress, hub_text, parse_hub_spec
 from qaudit.errors import InputError
 from qaudit.files import unreadable
@@ -40,10 +40,16 @@ def open_checkpoint(
     fetched = fetch(
         parse_hub_spec(reference), max_bytes=max_bytes, progress=progress, before_weights=before_weights
     )
-    return _open_local(fetched.path, str(fetched.spec))
+    return _open_local(fetched.path, str(fetched.spec), _fetched_files(fetched))
 
 
-def _open_local(path: Path, origin: str | None) -> Checkpoint:
+def _fetched_files(fetched: FetchedRepo) -> list[Path]:
+    # the hub's cache may hold more of the commit, brought by others; what a checkpoint is does not hang on it
+    inside = f"{fetched.spec.file}/" if fetched.spec.file else ""
+    return sorted(fetched.path / file.path.removeprefix(inside) for file in fetched.files)
+
+
+def _open_local(path: Path, origin: str | None, files: Sequence[Path] | None = None) -> Checkpoint:
     try:
         exists, folder = path.exists(), path.is_dir()
         hugging_face = folder and (path / CONFIG).is_file()
@@ -54,7 +60,7 @@ def _open_local(path: Path, origin: str | None) -> Checkpoint:
     if not folder:
         return GgufCheckpoint(path, origin)
     if hugging_face:
-        return HfCheckpoint(path, origin)
+        return HfCheckpoint(path, origin, files)
     candidates = sorted(path.glob("*.gguf"))
     raise InputError(
         f"{path}: is a folder without {CONFIG}; "

@@ -30,17 +30,21 @@ def test_a_gguf_of_the_lab_opens_and_is_named_by_its_commit(hub: LoopbackHub, q8
     assert qaudit.open_checkpoint(Path(f"hf://lab/zoo@{commit}/Q8_0.gguf")).info == checkpoint.info
 
 
-def test_the_labs_folder_opens(hub: LoopbackHub) -> None:
+def test_the_labs_folder_opens(hub: LoopbackHub, tmp_path: Path) -> None:
     commit = hub.push("lab/reference", {p.name: p.read_bytes() for p in REFERENCE.iterdir()})
     told: list[tuple[int, int]] = []
     checkpoint = qaudit.open_checkpoint("hf://lab/reference@main", progress=lambda *now: told.append(now))
-    local = qaudit.open_checkpoint(REFERENCE)
+    read = shutil.copytree(REFERENCE, tmp_path / "read", ignore=shutil.ignore_patterns("README.md"))
+    local = qaudit.open_checkpoint(read)
     assert checkpoint.info.path == f"hf://lab/reference@{commit}"
     assert checkpoint.path.is_dir()
     assert checkpoint.info.sha256 == local.info.sha256
     assert checkpoint.tokenizer_digest == local.tokenizer_digest
     assert checkpoint.chat_template == local.chat_template
     assert hub.bytes_of("README.md") == 0
+    # what somebody else brought into the cache is not of it
+    (checkpoint.path / "README.md").write_text("brought by another tool")
+    assert qaudit.open_checkpoint("hf://lab/reference@main").info.sha256 == local.info.sha256
     # told before anything comes, never backwards within one total, and all of it in the end
     assert told[0][0] == 0
     assert told[-1][0] == told[-1][1] == sum(file.size for file in checkpoint.info.files)
