@@ -1,5 +1,6 @@
 """What many tests share: the lab's checkpoints, built once a run with llama.cpp's real tools, a hub, journals."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ import pytest
 from loopback_hub import LoopbackHub
 
 if TYPE_CHECKING:
+    from loopback_sigstore.instance import LoopbackSigstore
+
     from qaudit.journal import Journal
 
 # waiting OpenMP threads that spin starve the other test processes of a two-core machine
@@ -77,6 +80,28 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
         monkeypatch.setenv("HF_ENDPOINT", serving.endpoint)
         yield serving
     huggingface_hub.close_session()
+
+
+@pytest.fixture
+def start_sigstore(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., "LoopbackSigstore"]]:
+    """Start loopback Sigstores that stop when the test ends; nothing of the real ones is in reach."""
+    from loopback_sigstore.instance import LoopbackSigstore
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg-data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg-cache"))
+    for name in ("SIGSTORE_ID_TOKEN", "GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI"):
+        monkeypatch.delenv(name, raising=False)
+    with contextlib.ExitStack() as running:
+        yield lambda **options: running.enter_context(LoopbackSigstore(**options))
+
+
+@pytest.fixture
+def sigstore(start_sigstore: Callable[..., "LoopbackSigstore"]) -> "LoopbackSigstore":
+    """A Sigstore on loopback: Rekor v1 and a timestamp authority."""
+    return start_sigstore()
 
 
 @pytest.fixture
