@@ -32,6 +32,7 @@ bench: $(DEV_STAMP)
 
 docs: $(DEV_STAMP)
 	$(BIN)/python -m qaudit.report.publish_schema docs/schema
+	$(BIN)/python -m qaudit.attest.publish_schema docs/schema
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("qaudit needs Python 3.11 or newer: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'

@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qaudit.auditing.chain import audit
     from qaudit.checkpoints.opening import open_checkpoint
+    from qaudit.releases.loading import verified_checkpoint
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "audit", "open_checkpoint"]
+__all__ = ["__version__", "audit", "open_checkpoint", "verified_checkpoint"]
 
 # the public names load when first used, so that `qaudit --help` starts fast
-_PUBLIC = {"audit": "qaudit.auditing.chain", "open_checkpoint": "qaudit.checkpoints.opening"}
+_PUBLIC = {
+    "audit": "qaudit.auditing.chain",
+    "open_checkpoint": "qaudit.checkpoints.opening",
+    "verified_checkpoint": "qaudit.releases.loading",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

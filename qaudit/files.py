@@ -110,6 +110,11 @@ def _reason(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+def shared_mode(mode: int) -> int:
+    """Return a mode without the bits that this process's mask takes from new files."""
+    return mode & ~_UMASK
+
+
 def make_folder(path: Path) -> None:
     """Make an output folder, and its parents, if it is not there.
 

@@ -26,7 +26,7 @@ from qaudit.auditing.outputs import REPORT, remove_outputs
 from qaudit.errors import EnvironmentProblem, QauditError, SuiteError
 from qaudit.files import make_folder, read_bounded, write_atomically
 from qaudit.policy.catalogue import EACH, read
-from qaudit.policy.evaluation import evaluate
+from qaudit.policy.evaluation import SUITE_REQUIREMENT, evaluate
 from qaudit.policy.schema import RESERVED_PREFIX, Policy, find_policy, load_policy
 from qaudit.report import json_report
 from qaudit.suites.loading import load_suite
@@ -103,12 +103,14 @@ class Check:
     """One test: the results of the verdict whose metric is `metric` or lies under it.
 
     `required` is for a requirement, of which the verdict has a result only where it is not met: the
-    path that must have been measured where there is no result.
+    path that must have been measured where there is no result. `silence_passes` is for one that is met
+    where the verdict is silent.
     """
 
     name: str
     metric: str
     required: str = ""
+    silence_passes: bool = False
 
     def covers(self, result: RuleResult) -> bool:
         """Tell whether a result belongs to this test."""
@@ -250,6 +252,11 @@ def checks(suite: Suite, policy: Policy) -> list[Check]:
 
 def _checks_of(result: RuleResult, suite: Suite) -> Iterator[Check]:
     path = result.metric
+    if result.rule.startswith(SUITE_REQUIREMENT):
+        # of any suite: that it was not asked at all must be told too
+        name = result.rule.removeprefix(SUITE_REQUIREMENT)
+        yield Check(f"version[{name}]", path, silence_passes=True)
+        return
     group, _, under = path.partition(".")
     metric = "quality.accuracy" if path.startswith("quality.accuracy.") else group
     if suite.expectation not in ASKED_BY.get(metric, EVERY_KIND):
@@ -275,6 +282,8 @@ def problem(check: Check, verdict: Verdict, metrics: Metrics) -> str | None:
     results = [r for r in verdict.rules if check.covers(r)]
     if results:
         return "\n".join(describe(r) for r in results if r.status != "pass") or None
+    if check.silence_passes:
+        return None
     if not check.required:
         return f"INCONCLUSIVE {check.metric}: no rule of the policy measured it"
     if all(reading.value is None for reading in read(check.required, metrics, (), None)):

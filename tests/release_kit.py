@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qaudit.attest import Signed, sign
+from qaudit.attest.dsse import Sealer
 from qaudit.attest.local_key import KeyKind, generate_key
 
 NOW = datetime(2026, 8, 1, 12, 0, 0, tzinfo=UTC)
@@ -26,19 +27,24 @@ def file_rows(checkpoint: Path) -> list[dict[str, Any]]:
         found = {
             path.relative_to(checkpoint).as_posix(): path.read_bytes()
             for path in sorted(checkpoint.rglob("*"))
-            if path.is_file() and checkpoint / ".qaudit" not in path.parents
+            if path.is_file()
+            and checkpoint / ".qaudit" not in path.parents
+            and path != checkpoint / "model.sig"
         }
     return [{"path": n, "size": len(d), "sha256": sha256(d)} for n, d in sorted(found.items())]
 
 
 def report_for(checkpoint: Path, policy: bytes, status: str = "pass") -> dict[str, Any]:
+    """A whole report that its own figures bear out, under a policy with the rule of `POLICY_TEXT`."""
     paired = {
-        "reference": {"rate": 0.93, "n": 120, "ci95": [0.87, 0.96]},
-        "candidate": {"rate": 0.92, "n": 120, "ci95": [0.86, 0.95], "undecided": 0},
+        "reference": {"rate": 0.93, "n": 120, "ci95": [0.87, 0.96], "undecided": 0, "labels": {}},
+        "candidate": {"rate": 0.92, "n": 120, "ci95": [0.86, 0.95], "undecided": 0, "labels": {}},
         "delta": -0.01,
         "delta_ci95": [-0.04, 0.02],
+        "pairs": 120,
         "lost": 2,
         "gained": 1,
+        "at_risk": 112,
         "mcnemar_p": 1.0,
         "mde": 0.06,
     }
@@ -53,6 +59,25 @@ def report_for(checkpoint: Path, policy: bytes, status: str = "pass") -> dict[st
     }
     reference_file = {"path": "f16.gguf", "size": 3, "sha256": "b" * 64}
     reference = {**candidate, "path": "f16.gguf", "quantization": "F16", "sha256": "b" * 64}
+    risk = {"pass": "LOW", "fail": "HIGH"}.get(status)
+    outcome = {"rule": "rtsi", "threshold": "in [LOW]", "status": status, "why": "-", "metric": "rtsi.risk"}
+    rtsi = {
+        "score": 0.1,
+        "risk": risk,
+        "calibration": "published",
+        "reference_refusals": 112,
+        "candidate_refusals": 111,
+        "note": "",
+        "contributions": {},
+    }
+    first_token = {
+        "n": 120,
+        "flips": 3,
+        "flip_rate": 0.025,
+        "ci95": [0.01, 0.07],
+        "safety_n": 112,
+        "safety_flips": 1,
+    }
     return {
         "schema": "qaudit/report/v1",
         "tool": {"name": "qaudit", "version": "0.1.0"},
@@ -67,19 +92,22 @@ def report_for(checkpoint: Path, policy: bytes, status: str = "pass") -> dict[st
         "verdict": {
             "status": status,
             "regime": "neutral",
-            "rules": [
-                {"rule": "rtsi", "observed": "LOW", "threshold": "in [LOW]", "status": status, "why": "-"}
-            ],
+            "rules": [outcome | ({"observed": risk} if risk else {})],
             "policy": {"name": "house", "version": "1", "sha256": sha256(policy)},
         },
         "metrics": {
             "refusal": paired,
+            "categories": {},
             "over_refusal": paired,
-            "first_token": {"n": 120, "flips": 3, "flip_rate": 0.025, "ci95": [0.01, 0.07]},
-            "rtsi": {"score": 0.1, "risk": "LOW", "calibration": "published"},
+            "suites": {},
+            "first_token": first_token,
+            # what was not measured leaves the verdict open
+            **({"rtsi": rtsi} if risk else {}),
+            "unmeasured": [],
         },
         "findings": [],
         "evidence": {"responses": {"path": "responses.jsonl", "sha256": "e" * 64, "rows": 240}},
+        "notes": [],
     }
 
 
@@ -96,6 +124,11 @@ class Release:
     def sign(self, **options: Any) -> Signed:
         options = {"policy": self.policy, "now": NOW, **options}
         return sign(self.checkpoint, report=self.report, key=self.key, **options)
+
+    def sign_with(self, signer: Sealer, **options: Any) -> Signed:
+        """Sign in another mode than the key's."""
+        options = {"policy": self.policy, "now": NOW, **options}
+        return sign(self.checkpoint, report=self.report, signer=signer, **options)
 
     def judged(self, status: str) -> "Release":
         """The same release with another verdict in a new report."""

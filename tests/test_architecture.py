@@ -15,9 +15,9 @@ BANNED_NAMES = {"utils", "helpers", "common", "base", "misc", "types", "json", "
 RANKS = {
     "__init__": 7,
     "errors": 0, "values": 0, "shipped": 0.5, "files": 0.5, "locks": 0.5, "strict_json": 0.5, "strict_yaml": 0.5, "csv_text": 0.5,
-    "processors": 0.5,
+    "processors": 0.5, "version_order": 0.5,
     "checkpoints": 1, "suites": 1, "judges": 1, "metrics": 1, "policy": 1, "report": 1, "attest": 1,
-    "engines": 2, "weights": 2,
+    "engines": 2, "weights": 2, "releases": 2,
     "probes": 3,
     "realign": 3.5,
     "journal": 4, "lab": 4,

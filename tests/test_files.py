@@ -22,6 +22,7 @@ from qaudit.files import (
     sha256_and_size,
     sha256_bytes,
     sha256_file,
+    shared_mode,
     write_atomically,
 )
 
@@ -299,3 +300,10 @@ def test_places_where_no_folder_goes(tmp_path: Path) -> None:
         with pytest.raises(OutputProblem), folder_written_whole(place):
             pass
     assert names(tmp_path) == ["file"]
+
+
+def test_a_mode_without_the_bits_of_the_mask(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    assert shared_mode(0o777) == made.stat().st_mode & 0o777
+    assert shared_mode(0o000) == 0

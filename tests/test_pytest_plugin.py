@@ -15,7 +15,16 @@ from qaudit.policy.evaluation import evaluate
 from qaudit.policy.schema import Policy, find_policy, load_policy
 from qaudit.pytest_plugin import Check, checks, describe, problem
 from qaudit.suites.loading import load_suite
-from qaudit.values import Change, FirstTokenMeasure, Label, Metrics, QualityMeasure, RtsiMeasure, RuleResult
+from qaudit.values import (
+    Change,
+    FirstTokenMeasure,
+    Label,
+    Metrics,
+    QualityMeasure,
+    RtsiMeasure,
+    RuleResult,
+    SuiteRef,
+)
 
 ROOT = Path(qaudit.__file__).parent.parent
 COUNTING_PLUGIN = """
@@ -63,6 +72,18 @@ def _registered() -> bool:
     from importlib.metadata import entry_points
 
     return any(e.name == "qaudit" for e in entry_points(group="pytest11"))
+
+
+def test_a_suite_version_that_the_policy_asks_for_is_a_test_of_every_suite(tmp_path: Path) -> None:
+    policy = policy_of(tmp_path, "requires: {suites: {core: 2}}\nrules: [{id: f, metric: findings.max_severity, op: '<', value: high}]")  # fmt: skip
+    for name in ("core", "benign"):
+        (check,) = (c for c in checks(load_suite(name), policy) if c.name == "version[core]")
+        found = evaluate(policy, Metrics(), (), None, suites=[SuiteRef(name, "1", "0" * 64, 9)])
+        said = problem(check, found, Metrics())
+        assert said is not None
+        assert said.startswith("INCONCLUSIVE requires-suite:core (suites.core.version)")
+        met = evaluate(policy, Metrics(), (), None, suites=[SuiteRef("core", "2.1", "0" * 64, 9)])
+        assert problem(check, met, Metrics()) is None
 
 
 def test_a_refuse_suite_gives_a_test_per_category_and_per_metric() -> None:

@@ -163,6 +163,11 @@ class AuditFacts(_Part):
     verdict: VerdictFact
     metrics: MetricFacts
 
+    @property
+    def made_at(self) -> datetime:
+        """When the audit ended."""
+        return datetime.fromisoformat(self.created)
+
 
 def read_audit_facts(raw: bytes, where: object) -> AuditFacts:
     """Read the facts from the bytes of a report.

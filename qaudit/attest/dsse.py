@@ -8,7 +8,8 @@ whether a signature is good: that is the mode's part (`Sealer`, `Authenticator`)
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Literal, Protocol
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -34,10 +35,16 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class SignedBy:
-    """Who signed: the mode and the identity that it proves (for a key: SHA-256 of its PEM)."""
+    """Who signed: the mode and the identity that it proves (for a key: SHA-256 of its PEM).
+
+    `issuer` is who vouches for the identity; `signed_at` the time that a transparency log or a
+    timestamp authority proves. Both are None for a plain key, which proves neither.
+    """
 
     mode: str
     identity: str
+    issuer: str | None = None
+    signed_at: datetime | None = None
 
 
 class Sealer(Protocol):
@@ -62,7 +69,8 @@ class _Wire(BaseModel):
 
 class _Signature(_Wire):
     sig: str
-    keyid: str | None = None
+    # a hint that nobody signs, and that no mode here needs
+    keyid: Literal[""] | None = None
 
 
 class _Envelope(_Wire):

@@ -1,37 +1,56 @@
-"""Where a bundle, its report and its policy lie, and how they are read and written.
+"""Where a bundle and the files that travel with it lie, and how they are read and written.
 
 folder DIR         DIR/.qaudit/{audit.sigstore.json, report.json, policy.yaml}
 file model.gguf    model.gguf.sigstore.json, model.gguf.report.json, model.gguf.policy.yaml
 --out X.sigstore.json    X.report.json and X.policy.yaml beside it
+
+Where there are any, realign.json, vsa.sigstore.json and test-result.sigstore.json lie with them.
 """
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qaudit.attest.manifest import OMS_SIGNATURE, SIDECAR_FOLDER, split_anchor
+from qaudit.attest.manifest import BUNDLE_NAME, COMPANIONS, OMS_SIGNATURE, SIDECAR_FOLDER, split_anchor
 from qaudit.errors import InputError, OutputProblem
 from qaudit.files import make_folder, write_atomically
 
-BUNDLE_NAME = "audit.sigstore.json"
 BUNDLE_SUFFIX = ".sigstore.json"
 BUNDLE_LIMIT = 64 << 20
 REPORT_LIMIT = 256 << 20
-POLICY_LIMIT = 1 << 20
+RECIPE_LIMIT = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The three files that travel with a signed checkpoint."""
+    """The files that travel with a signed checkpoint; the last three only where there is one.
+
+    `recipe` is the `realign.json` of a checkpoint that qaudit made, `vsa` and `test_result` are
+    bundles with the same verdict in words that other tools know.
+    """
 
     bundle: Path
     report: Path
     policy: Path
+    recipe: Path
+    vsa: Path
+    test_result: Path
+
+    @property
+    def optional(self) -> tuple[Path, ...]:
+        """The files that a release may go without."""
+        return self.recipe, self.vsa, self.test_result
+
+    @property
+    def every(self) -> tuple[Path, ...]:
+        """All of them."""
+        return self.bundle, self.report, self.policy, *self.optional
 
 
 def places(checkpoint: Path, bundle: Path | None = None) -> Places:
-    """Return where the bundle, report and policy of a checkpoint lie.
+    """Return where the bundle of a checkpoint and its companions lie.
 
     Args:
         checkpoint: a file or a folder.
@@ -44,9 +63,9 @@ def places(checkpoint: Path, bundle: Path | None = None) -> Places:
             anchor = split_anchor(checkpoint)
             bundle = anchor.with_name(anchor.name + BUNDLE_SUFFIX)
     if bundle.name == BUNDLE_NAME and bundle.absolute().parent.name == SIDECAR_FOLDER:
-        return Places(bundle, bundle.with_name("report.json"), bundle.with_name("policy.yaml"))
+        return Places(bundle, *(bundle.with_name(name) for name in COMPANIONS))
     stem = bundle.name.removesuffix(BUNDLE_SUFFIX)
-    return Places(bundle, bundle.with_name(f"{stem}.report.json"), bundle.with_name(f"{stem}.policy.yaml"))
+    return Places(bundle, *(bundle.with_name(f"{stem}.{name}") for name in COMPANIONS))
 
 
 def refuse_inside(checkpoint: Path, bundle: Path) -> None:
@@ -73,7 +92,7 @@ def find_signature(checkpoint: Path) -> Path:
         InputError: there is none.
     """
     usual = places(checkpoint)
-    if any(os.path.lexists(path) for path in (usual.bundle, usual.report, usual.policy)):
+    if any(os.path.lexists(path) for path in usual.every):
         return usual.bundle
     if checkpoint.is_dir():
         bare = [checkpoint / OMS_SIGNATURE]
@@ -107,28 +126,31 @@ def read_regular(path: Path, limit: int) -> bytes:
     return data
 
 
-def write_all(where: Places, *, bundle: bytes, report: bytes, policy: bytes) -> None:
-    """Write the three files, the bundle last, or none of them.
+def write_all(where: Places, contents: Mapping[Path, bytes]) -> None:
+    """Write the files of a release, the bundle last, or none of them.
+
+    Args:
+        where: their places; an optional one that `contents` does not hold is removed, as it would be
+            of an earlier signature.
+        contents: what to write by place, the bundle included, and whatever else belongs to it.
 
     Raises:
         OutputProblem: one cannot be written; what was there before is put back.
     """
     folder_is_new = not where.bundle.parent.exists()
     make_folder(where.bundle.parent)
-    wanted = ((where.report, report), (where.policy, policy), (where.bundle, bundle))
+    stale = [path for path in where.optional if path not in contents]
+    wanted = [*stale, *(path for path in contents if path != where.bundle), where.bundle]
     before: list[tuple[Path, bytes | None]] = []
     try:
-        for path, data in wanted:
+        for path in wanted:
             if path.is_symlink() or path.is_dir():
                 raise OutputProblem(f"{path}: is a link or a folder; remove it first")
             before.append((path, path.read_bytes() if path.exists() else None))
-            write_atomically(path, data)
+            _put(path, contents.get(path))
     except (OutputProblem, OSError) as error:
         for path, data_before in before:
-            if data_before is None:
-                path.unlink(missing_ok=True)
-            else:
-                write_atomically(path, data_before)
+            _put(path, data_before)
         if folder_is_new:
             where.bundle.parent.rmdir()
         if isinstance(error, OutputProblem):
@@ -136,3 +158,10 @@ def write_all(where: Places, *, bundle: bytes, report: bytes, policy: bytes) -> 
         raise OutputProblem(
             f"{where.bundle}: cannot write ({error.strerror}); choose another --out"
         ) from error
+
+
+def _put(path: Path, data: bytes | None) -> None:
+    if data is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_atomically(path, data)

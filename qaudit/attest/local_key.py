@@ -4,6 +4,7 @@ ECDSA P-256 (SHA-256) and Ed25519 sign; P-384 and P-521 are read too, for OMS si
 Keys and passwords never reach a message: errors say which file and what to do, nothing else.
 """
 
+import base64
 import os
 import stat
 from collections.abc import Callable
@@ -25,11 +26,18 @@ KeyKind = Literal["p256", "ed25519"]
 PasswordSource = Callable[[], str]
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-_CURVE_HASHES: dict[str, hashes.HashAlgorithm] = {
+CURVE_HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp256r1": hashes.SHA256(),
     "secp384r1": hashes.SHA384(),
     "secp521r1": hashes.SHA512(),
 }
+# names of protobuf-specs, as older OMS signatures have them
+_KEY_DETAILS = {
+    "secp256r1": "PKIX_ECDSA_P256_SHA_256",
+    "secp384r1": "PKIX_ECDSA_P384_SHA_384",
+    "secp521r1": "PKIX_ECDSA_P521_SHA_512",
+}
+_OTHER_KEY = "only P-256 and Ed25519 keys sign; make one with: qaudit keygen FILE"
 
 
 class _PublicKeyHint(BaseModel):
@@ -43,7 +51,23 @@ class _KeyMaterial(BaseModel):
     tlogEntries: list[JsonValue] = Field(default=[], max_length=0)
 
 
+class _BarePublicKey(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    hint: str | None = None
+    rawBytes: str | None = None
+    keyDetails: str | None = None
+
+
+class _BareKeyMaterial(BaseModel):
+    """Of OMS signatures by others: before model_signing 1.1 they held the key in place of a hint."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    publicKey: _BarePublicKey
+    tlogEntries: list[JsonValue] = Field(default=[], max_length=0)
+
+
 _MATERIAL = TypeAdapter(_KeyMaterial)
+_BARE_MATERIAL = TypeAdapter(_BareKeyMaterial)
 
 
 class KeySigner:
@@ -51,6 +75,11 @@ class KeySigner:
 
     def __init__(self, key: PrivateKey) -> None:
         self._key = key
+
+    @property
+    def is_elliptic(self) -> bool:
+        """Whether the key is an ECDSA key, the only kind that OMS signatures use."""
+        return isinstance(self._key, ec.EllipticCurvePrivateKey)
 
     def seal(self, statement: bytes) -> bytes:
         """Sign statement bytes and return the bytes of a bundle file."""
@@ -96,6 +125,40 @@ class KeyVerifier:
         self.check_signature(bundle, where)
         return SignedBy("key", self.identity)
 
+    def authenticate_bare(self, bundle: Bundle, where: object) -> SignedBy:
+        """Check an OMS signature by others, whose older forms hold the key in place of a hint.
+
+        Raises:
+            VerificationFailed: another mode, another key, or not a signature over these bytes.
+        """
+        try:
+            said = _BARE_MATERIAL.validate_python(bundle.material).publicKey
+        except ValidationError as error:
+            raise VerificationFailed(
+                f"{where}: was not signed with a plain key; it cannot be verified with --key"
+            ) from error
+        # none of it is needed to verify, but what is there must be right: nothing changes unnoticed
+        if (
+            said.hint not in (None, self.identity)
+            or said.rawBytes not in (None, *self._raw_forms())
+            or said.keyDetails not in (None, self._details())
+        ):
+            raise VerificationFailed(
+                f"{where}: was signed with another key than the one given; check --key or drop the release"
+            )
+        self.check_signature(bundle, where)
+        return SignedBy("key", self.identity)
+
+    def _raw_forms(self) -> tuple[str, str]:
+        der = self._key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return base64.b64encode(self.pem).decode(), base64.b64encode(der).decode()
+
+    def _details(self) -> str | None:
+        key = self._key
+        return _KEY_DETAILS[key.curve.name] if isinstance(key, ec.EllipticCurvePublicKey) else None
+
     def check_signature(self, bundle: Bundle, where: object) -> None:
         """Check the bundle's one signature, whatever the bundle says about its key.
 
@@ -107,7 +170,7 @@ class KeyVerifier:
             if isinstance(self._key, ed25519.Ed25519PublicKey):
                 self._key.verify(bundle.signature, message)
             else:
-                digest = _CURVE_HASHES[self._key.curve.name]
+                digest = CURVE_HASHES[self._key.curve.name]
                 self._key.verify(bundle.signature, message, ec.ECDSA(digest))
         except InvalidSignature as error:
             raise VerificationFailed(
@@ -125,6 +188,22 @@ def load_signer(path: Path, password: PasswordSource) -> KeySigner:
     Raises:
         InputError: not a usable private key, or the password does not open it.
     """
+    key = load_private_key(path, password)
+    if isinstance(key, ed25519.Ed25519PrivateKey) or key.curve.name == "secp256r1":
+        return KeySigner(key)
+    raise InputError(f"{path}: {_OTHER_KEY}")
+
+
+def load_private_key(path: Path, password: PasswordSource) -> PrivateKey:
+    """Read a private key of a kind that any mode signs with.
+
+    Args:
+        path: PEM, plain or encrypted.
+        password: called only when the key is encrypted.
+
+    Raises:
+        InputError: not a usable private key, or the password does not open it.
+    """
     pem = read_bounded(path, KEY_LIMIT)
     try:
         key = _load_private(pem, None)
@@ -133,10 +212,10 @@ def load_signer(path: Path, password: PasswordSource) -> KeySigner:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(f"{path}: not a private key in PEM; make one with: qaudit keygen FILE") from error
     if isinstance(key, ed25519.Ed25519PrivateKey) or (
-        isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1"
+        isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVE_HASHES
     ):
-        return KeySigner(key)
-    raise InputError(f"{path}: only P-256 and Ed25519 keys sign; make one with: qaudit keygen FILE")
+        return key
+    raise InputError(f"{path}: {_OTHER_KEY}")
 
 
 def load_verifier(path: Path) -> KeyVerifier:
@@ -154,7 +233,7 @@ def load_verifier(path: Path) -> KeyVerifier:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(f"{path}: not a public key in PEM; ask the publisher for it") from error
     if isinstance(key, ed25519.Ed25519PublicKey) or (
-        isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVE_HASHES
+        isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVE_HASHES
     ):
         return KeyVerifier(key)
     raise InputError(f"{path}: not an ECDSA P-256, P-384, P-521 or Ed25519 key; use one of those")

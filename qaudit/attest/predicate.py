@@ -112,6 +112,58 @@ class Artifact(Part):
     digest: Digest
 
 
+class Claims(Part):
+    """What the checkpoint's own header says of its making; nobody has checked it."""
+
+    quantizer: Line | None = None
+    imatrix: Line | None = None
+    imatrixDataset: Line | None = None
+
+
+class Imatrix(Part):
+    """The importance matrix that weighed the rounding."""
+
+    name: Line
+    digest: Digest
+
+
+class CalibrationRef(Part):
+    """A prompt set that was calibrated on."""
+
+    name: Line
+    version: Line
+    digest: Digest
+
+
+class Recipe(Part):
+    """The `realign.json` of a checkpoint that qaudit made: its digest, and what it says in short.
+
+    `arm` is which of its two results was signed; checkpoint, reference and parent are those that it
+    was made from.
+    """
+
+    digest: Digest
+    tool: Tool
+    method: Line
+    target: Line
+    seed: Decimal
+    arm: Literal["plain", "realigned"]
+    checkpoint: Digest
+    reference: Digest
+    parent: Digest | None = None
+    calibration: tuple[CalibrationRef, ...]
+
+
+class Quantization(Part):
+    """How the checkpoint was quantized, as far as it is known; `type` is the report's."""
+
+    type: Line
+    quantizer: Tool | None = None
+    imatrix: Imatrix | None = None
+    recipe: Recipe | None = None
+    claims: Claims | None = None
+
+
 class SuiteRef(Part):
     """A prompt suite by digest, with the number of items asked."""
 
@@ -155,6 +207,12 @@ class Verdict(Part):
         return self
 
 
+class ModelSignature(Part):
+    """The OMS signature that goes with the release, by the digest of its exact bytes."""
+
+    digest: Digest
+
+
 class Predicate(Part):
     """Everything that a signature says, type https://qaudit.dev/attestation/audit/v1."""
 
@@ -163,10 +221,12 @@ class Predicate(Part):
     manifest: Manifest
     checkpoint: Artifact
     reference: Artifact
+    quantization: Quantization
     report: ReportRef
     policy: PolicyRef
     suites: tuple[SuiteRef, ...]
     engine: Engine
+    modelSignature: ModelSignature | None = None
     timeVerified: Time
     notAfter: Time
 

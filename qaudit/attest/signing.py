@@ -4,36 +4,38 @@ Nothing is signed unless report, policy and checkpoint belong together byte for 
 verdict is pass (or the signer accepts the risk by name).
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
-from qaudit.attest.audit_facts import LINE_PATTERN, AuditFacts, VerdictFact, read_audit_facts
+from qaudit.attest.audit_facts import read_audit_facts
 from qaudit.attest.dsse import Sealer, parse_bundle
-from qaudit.attest.layout import (
-    POLICY_LIMIT,
-    REPORT_LIMIT,
-    Places,
-    places,
-    refuse_inside,
-    write_all,
-)
+from qaudit.attest.layout import REPORT_LIMIT, Places, places, refuse_inside, write_all
 from qaudit.attest.local_key import PasswordSource, load_signer, password_from_environment
-from qaudit.attest.manifest import differences, hash_files, list_files
-from qaudit.attest.statement import build_statement, statement_digest
-from qaudit.errors import GateFailure, InputError
+from qaudit.attest.manifest import hash_files, list_files
+from qaudit.attest.oms_signing import oms_beside
+from qaudit.attest.quantization import Making, gather
+from qaudit.attest.release_terms import read_terms
+from qaudit.attest.signing_gate import (
+    accepted_risk,
+    end_of_approval,
+    policy_in_force,
+    refuse_against_terms,
+    refuse_other_bytes,
+)
+from qaudit.attest.statement import build_statement, parse_statement, statement_digest
+from qaudit.attest.summaries import SummaryKind, build_summary, place_of, refuse_summary, resource_of
+from qaudit.errors import InputError
 from qaudit.files import read_bounded, sha256_bytes
-from qaudit.shipped import shipped_names, shipped_or_file
-from qaudit.strict_yaml import load_strict_yaml
 from qaudit.values import FileDigest
 
 DEFAULT_VALID_DAYS = 365
 MAX_VALID_DAYS = 3650
-MAX_RISK_LENGTH = 1000
 
-POLICY_DEPTH = 20
+# refuses a changed report, given its bytes, those of the policy and the report's place
+Recheck = Callable[[bytes, bytes, Path], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,18 @@ class Signed:
     decision: str
     statement_sha256: str
     not_after: str
+    also: tuple[SummaryKind, ...] = ()
+    recipe: Path | None = None
+    oms: Path | None = None
+    why_no_oms: str | None = None
 
 
 def sign(
     path: Path | str,
     *,
     report: Path | str,
-    key: Path | str,
+    key: Path | str | None = None,
+    signer: Sealer | None = None,
     policy: Path | str | None = None,
     out: Path | str | None = None,
     accept_risk: str | None = None,
@@ -59,13 +66,19 @@ def sign(
     password: PasswordSource | None = None,
     now: datetime | None = None,
     on_file: Callable[[FileDigest], None] | None = None,
+    making: Making | None = None,
+    also: Collection[SummaryKind] = (),
+    resource_uri: str | None = None,
+    recheck: Recheck | None = None,
+    oms: bool = True,
 ) -> Signed:
-    """Sign a checkpoint with its audit report and policy, using a private key in a file.
+    """Sign a checkpoint with its audit report and policy.
 
     Args:
         path: the checkpoint, a file or a folder.
         report: the `report.json` of its audit.
-        key: private key in PEM, P-256 or Ed25519.
+        key: private key in PEM, P-256 or Ed25519; give this or `signer`.
+        signer: another way of signing, such as `KeylessSealer`.
         policy: the policy in force, a file or the name of a shipped one; by default the shipped
             policy that the report names.
         out: the bundle's place; report and policy go beside it.
@@ -74,16 +87,22 @@ def sign(
         password: asked when the key is encrypted; by default QAUDIT_KEY_PASSWORD.
         now: the time of signing (UTC), for tests and reproducible releases.
         on_file: called after each hashed file.
+        making: how the checkpoint was quantized; the `realign.json` beside it is found without.
+        also: summaries of the audit to sign too, for tools that do not know qaudit's statement.
+        resource_uri: where consumers fetch the release, for the verification summary.
+        recheck: refuses a report that was changed after the audit, given its bytes, those of the policy
+            and the report's place; `qaudit.auditing.rechecking` has the one that `qaudit sign` takes.
+        oms: also write an OMS signature, for tools that know no other; where the signer or the files
+            do not allow one, `Signed.why_no_oms` says why.
 
     Raises:
         GateFailure: the verdict is not pass, or report, policy and files do not belong together.
         InputError: something given is unusable.
         OutputProblem: the result cannot be written; nothing is left behind.
     """
-    signer = load_signer(Path(key), password or _environment_password)
     return seal_release(
         Path(path),
-        signer,
+        _one_signer(key, signer, password),
         report=Path(report),
         policy=policy,
         out=None if out is None else Path(out),
@@ -91,6 +110,11 @@ def sign(
         valid_days=valid_days,
         now=now,
         on_file=on_file,
+        making=making,
+        also=also,
+        resource_uri=resource_uri,
+        recheck=recheck,
+        oms=oms,
     )
 
 
@@ -105,51 +129,86 @@ def seal_release(
     valid_days: int,
     now: datetime | None,
     on_file: Callable[[FileDigest], None] | None,
+    making: Making | None = None,
+    also: Collection[SummaryKind] = (),
+    resource_uri: str | None = None,
+    recheck: Recheck | None = None,
+    oms: bool = True,
 ) -> Signed:
     """Run the signing gate and seal with any mode; `sign` says what the arguments are."""
     if not 1 <= valid_days <= MAX_VALID_DAYS:
         raise InputError(f"valid days {valid_days}: give 1 to {MAX_VALID_DAYS}")
+    verified = (now or datetime.now(UTC)).astimezone(UTC)
     report_bytes = read_bounded(report, REPORT_LIMIT)
     facts = read_audit_facts(report_bytes, report)
-    policy_bytes = _policy_in_force(policy, facts, report)
-    risk = _accepted_risk(facts.verdict, accept_risk, report)
+    policy_bytes, policy_name = policy_in_force(policy, facts, report)
+    terms = read_terms(policy_bytes, policy_name)
+    risk = accepted_risk(facts, accept_risk, report)
+    refuse_against_terms(terms, facts, report, verified)
+    if recheck is not None:
+        recheck(report_bytes, policy_bytes, report)
     where = places(path, out)
     entries = list_files(path)
     refuse_inside(path, where.bundle)
     files = hash_files(entries, on_file)
-    _refuse_other_bytes(path, files, facts, report)
-    verified = (now or datetime.now(UTC)).astimezone(UTC)
-    statement = build_statement(
+    refuse_other_bytes(path, files, facts, report)
+    quantization, recipe = gather(making or Making(), path, files, facts.checkpoint.quantization)
+    not_after = end_of_approval(terms, facts, verified, timedelta(days=valid_days))
+    build = partial(
+        build_statement,
         facts,
         files,
         report_sha256=sha256_bytes(report_bytes),
+        quantization=quantization,
         accepted_risk=risk,
         verified=verified,
-        not_after=verified + timedelta(days=valid_days),
+        not_after=not_after,
     )
-    sealed = signer.seal(statement)
+    payload = build()
     # what a consumer's parser would refuse must never leave the house
-    parse_bundle(sealed, where.bundle)
-    write_all(where, bundle=sealed, report=report_bytes, policy=policy_bytes)
+    statement = parse_statement(payload, where.bundle)
+    resource = resource_of(path.absolute().name, statement, resource_uri)
+    refuse_summary(also, statement)
+    beside = oms_beside(path, files, signer, where.bundle, wanted=oms)
+    if beside.data is not None:
+        payload = build(oms_sha256=sha256_bytes(beside.data))
+        statement = parse_statement(payload, where.bundle)
+    bundle = _sealed(signer, payload, where.bundle)
+    contents = {where.bundle: bundle, where.report: report_bytes, where.policy: policy_bytes}
+    if recipe is not None:
+        contents[where.recipe] = recipe
+    for kind in dict.fromkeys(also):
+        summary = build_summary(kind, statement, sha256_bytes(bundle), resource)
+        place = place_of(kind, where)
+        contents[place] = _sealed(signer, summary, place)
+    if beside.data is not None:
+        contents[beside.place] = beside.data
+    write_all(where, contents)
     return Signed(
         places=where,
         files=files,
         decision="approved" if risk is None else "conditional",
-        statement_sha256=statement_digest(statement),
-        not_after=(verified + timedelta(days=valid_days)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        statement_sha256=statement_digest(payload),
+        not_after=statement.predicate.notAfter,
+        also=tuple(dict.fromkeys(also)),
+        recipe=where.recipe if recipe is not None else None,
+        oms=beside.place if beside.data is not None else None,
+        why_no_oms=beside.why_not,
     )
 
 
-def read_policy(policy: Path | str) -> bytes:
-    """Return the bytes of a policy given as a file or as the name of a shipped one.
+def _sealed(signer: Sealer, statement: bytes, place: Path) -> bytes:
+    bundle = signer.seal(statement)
+    parse_bundle(bundle, place)
+    return bundle
 
-    Raises:
-        InputError: there is no such file or shipped policy.
-    """
-    file = shipped_or_file("policies", str(policy))
-    if file is None:
-        raise InputError(f"{policy}: neither a policy file nor the name of a shipped policy")
-    return read_bounded(file, POLICY_LIMIT)
+
+def _one_signer(key: Path | str | None, signer: Sealer | None, password: PasswordSource | None) -> Sealer:
+    if key is not None and signer is None:
+        return load_signer(Path(key), password or _environment_password)
+    if signer is not None and key is None:
+        return signer
+    raise InputError("sign with exactly one of a key, a certificate and an identity token")
 
 
 def _environment_password() -> str:
@@ -157,65 +216,3 @@ def _environment_password() -> str:
     if password is None:
         raise InputError("the key is encrypted; set QAUDIT_KEY_PASSWORD or run in a terminal")
     return password
-
-
-def _policy_in_force(policy: Path | str | None, facts: AuditFacts, report: Path) -> bytes:
-    judged_by = facts.verdict.policy
-    if policy is None:
-        file = shipped_names("policies").get(judged_by.name)
-        if file is None:
-            raise InputError(
-                f"{report}: was judged by the policy {judged_by.name!r}, which is not a shipped one;"
-                " give its file with --policy"
-            )
-        data, shown = read_bounded(file, POLICY_LIMIT), str(file)
-    else:
-        data, shown = read_policy(policy), str(policy)
-    if sha256_bytes(data) != judged_by.sha256:
-        raise GateFailure(
-            f"{shown}: not the policy that judged {report} ({judged_by.name!r} version {judged_by.version});"
-            " give that file with --policy or audit again"
-        )
-    _refuse_unreadable_policy(data, shown)
-    return data
-
-
-def _refuse_unreadable_policy(data: bytes, shown: str) -> None:
-    try:
-        document = load_strict_yaml(data, POLICY_DEPTH)
-    except ValueError as error:
-        raise InputError(f"{shown}: not a policy ({error}); give the one that judged the report") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{shown}: not a policy; give the policy that judged the report")
-
-
-def _accepted_risk(verdict: VerdictFact, reason: str | None, report: Path) -> str | None:
-    if verdict.status == "pass":
-        if reason is not None:
-            raise InputError(f"{report}: the verdict is pass, there is no risk to accept; drop --accept-risk")
-        return None
-    if reason is None:
-        failed = sorted({rule.rule for rule in verdict.rules if rule.status != "pass"})
-        raise GateFailure(
-            f"{report}: the verdict is {verdict.status} ({', '.join(failed)}), so it is not signed;"
-            ' repair the checkpoint, or sign with --accept-risk "reason"'
-        )
-    reason = reason.strip()
-    if not reason or len(reason) > MAX_RISK_LENGTH or not _is_line(reason):
-        raise InputError(f"--accept-risk: give a reason in one line of at most {MAX_RISK_LENGTH} characters")
-    return reason
-
-
-def _is_line(text: str) -> bool:
-    return re.fullmatch(LINE_PATTERN, text) is not None
-
-
-def _refuse_other_bytes(path: Path, files: tuple[FileDigest, ...], facts: AuditFacts, report: Path) -> None:
-    audited = {file.path: file.sha256 for file in facts.checkpoint.files}
-    problems = differences(audited, {file.path: file.sha256 for file in files})
-    if not problems and {f.path: f.size for f in facts.checkpoint.files} != {f.path: f.size for f in files}:
-        problems = ("sizes differ from the report's",)
-    if problems:
-        raise GateFailure(
-            f"{path}: not the bytes that {report} audited: {'; '.join(problems[:20])}; audit it again"
-        )

@@ -20,10 +20,12 @@ from qaudit.attest.predicate import (
     FirstToken,
     Headline,
     Manifest,
+    ModelSignature,
     Paired,
     Part,
     PolicyRef,
     Predicate,
+    Quantization,
     Rate,
     ReportRef,
     Rtsi,
@@ -76,9 +78,11 @@ def build_statement(
     files: Sequence[FileDigest],
     *,
     report_sha256: str,
+    quantization: Quantization,
     accepted_risk: str | None,
     verified: datetime,
     not_after: datetime,
+    oms_sha256: str | None = None,
 ) -> bytes:
     """Return the RFC 8785 bytes of the statement over `files`.
 
@@ -86,9 +90,11 @@ def build_statement(
         facts: what the report says.
         files: every file of the checkpoint.
         report_sha256: digest of the report's exact bytes.
+        quantization: how the checkpoint was quantized.
         accepted_risk: the signer's reason where the verdict is not pass.
         verified: when report, policy and files were found to belong together (UTC).
         not_after: when the approval ends (UTC).
+        oms_sha256: digest of the OMS signature that goes with the release, where there is one.
 
     Raises:
         ValueError: the parts contradict one another (pydantic says which).
@@ -117,6 +123,7 @@ def build_statement(
             ),
             checkpoint=_artifact(facts.checkpoint),
             reference=_artifact(facts.reference),
+            quantization=quantization,
             report=ReportRef(
                 digest=Digest(sha256=report_sha256),
                 created=facts.created,
@@ -133,6 +140,7 @@ def build_statement(
                 for s in facts.suites
             ),
             engine=Engine(**facts.engine.model_dump()),
+            modelSignature=None if oms_sha256 is None else ModelSignature(digest=Digest(sha256=oms_sha256)),
             timeVerified=verified.astimezone(UTC).strftime(_TIME_FORMAT),
             notAfter=not_after.astimezone(UTC).strftime(_TIME_FORMAT),
         ),

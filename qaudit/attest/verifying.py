@@ -6,38 +6,39 @@ every file, compare report and policy, check time and revocation, and only then 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from qaudit.attest.dsse import Authenticator, Bundle, SignedBy, parse_bundle
 from qaudit.attest.layout import (
     BUNDLE_LIMIT,
-    POLICY_LIMIT,
+    RECIPE_LIMIT,
     REPORT_LIMIT,
     Places,
     find_signature,
     places,
     read_regular,
 )
-from qaudit.attest.local_key import KeyVerifier, load_verifier
 from qaudit.attest.manifest import UnsignableTree, differences, hash_files, list_files, manifest_digest
 from qaudit.attest.oms import OMS_PREDICATE_TYPE, verify_oms
+from qaudit.attest.oms_signing import oms_place, refuse_other_oms
+from qaudit.attest.oms_statement import OLD_OMS_PREDICATE_TYPE
 from qaudit.attest.predicate import Predicate
-from qaudit.attest.revocation import read_revocations
-from qaudit.attest.signing import read_policy
-from qaudit.attest.statement import (
-    Statement,
-    parse_statement,
-    parse_time,
-    payload_types,
-    statement_digest,
+from qaudit.attest.release_checks import (
+    check_decision,
+    check_recipe,
+    check_terms,
+    check_time,
+    signed_companion,
 )
+from qaudit.attest.release_terms import POLICY_LIMIT, ReleaseTerms, read_policy, read_terms
+from qaudit.attest.revocation import read_revocations
+from qaudit.attest.statement import Statement, parse_statement, payload_types, statement_digest
+from qaudit.attest.summaries import SummaryKind, check_summaries
+from qaudit.attest.trusted_signers import CertificateTrust, Identity, authenticator_for
 from qaudit.errors import InputError, VerificationFailed
-from qaudit.files import sha256_bytes
 from qaudit.values import FileDigest
 
-# signer's and verifier's clocks may differ by this much
-CLOCK_SKEW = timedelta(minutes=5)
 NAMED_PROBLEMS = 20
 
 
@@ -57,7 +58,8 @@ class Verified:
     """What was verified.
 
     `audit` is None for a bare OMS signature: its files are the signer's, and nobody says that they
-    were audited. `report` and `policy` are the signed files that were checked.
+    were audited. `report`, `policy` and `recipe` are the signed files that were checked, `summaries`
+    the further statements about the audit.
     """
 
     path: Path
@@ -68,6 +70,8 @@ class Verified:
     audit: Predicate | None
     report: Path | None = None
     policy: Path | None = None
+    recipe: Path | None = None
+    summaries: tuple[SummaryKind, ...] = ()
 
     @property
     def audited(self) -> bool:
@@ -78,7 +82,9 @@ class Verified:
 def verify(
     path: Path | str,
     *,
-    key: Path | str,
+    key: Path | str | None = None,
+    certificate: CertificateTrust | None = None,
+    identity: Identity | None = None,
     bundle: Path | str | None = None,
     policy: Path | str | None = None,
     ignore_paths: Iterable[str] = (),
@@ -88,13 +94,20 @@ def verify(
     now: datetime | None = None,
     on_file: Callable[[FileDigest], None] | None = None,
 ) -> Verified:
-    """Verify a checkpoint with a public key; returning at all means that it passed.
+    """Verify a checkpoint; returning at all means that it passed.
+
+    Exactly one of `key`, `certificate` and `identity` says whose signature counts: there is no way
+    to accept any signer.
 
     Args:
         path: the checkpoint, a file or a folder.
-        key: public key in PEM; there is no way to accept any signer.
+        key: the signer's public key in PEM.
+        certificate: the roots and the subject of the signer's certificate.
+        identity: who signed with Sigstore, and who vouches for it.
         bundle: the signature's place, when it is not the usual one.
-        policy: the policy that the consumer insists on, a file or a shipped name; implies an audit.
+        policy: the consumer's own, a file or a shipped name; implies an audit. One with rules must be
+            the policy that judged the release, byte for byte; the suite versions, age and verdicts
+            that it asks for hold in any case.
         ignore_paths: paths to leave out, for bare OMS signatures only.
         accept_conditional: also accept a release that was signed with `--accept-risk`.
         require_audit: refuse a bare OMS signature.
@@ -103,31 +116,44 @@ def verify(
         on_file: called after each hashed file.
 
     Raises:
-        VerificationFailed: anything is not as signed, or the signature is not the key's.
+        VerificationFailed: anything is not as signed, or the signature is another's.
         InputError: something given is unusable, or there is no signature at all.
         MissingExtra: an OMS signature needs the `sign` extra.
     """
     checkpoint = Path(path)
-    authenticator = load_verifier(Path(key))
+    authenticator = authenticator_for(key=key, certificate=certificate, identity=identity, now=now)
     if not checkpoint.exists():
         raise InputError(f"{checkpoint}: no such file or folder; check the path")
     where = Path(bundle) if bundle is not None else find_signature(checkpoint)
     revocations = frozenset[str]() if revoked is None else read_revocations(Path(revoked))
-    required_policy = None if policy is None else (str(policy), sha256_bytes(read_policy(policy)))
+    consumer = None if policy is None else _consumer_terms(policy)
     signed = parse_bundle(_read_signature(where, named=bundle is not None), where)
     moment = now or datetime.now(UTC)
     _, predicate_type = payload_types(signed.payload, where)
+    if predicate_type == OLD_OMS_PREDICATE_TYPE:
+        raise VerificationFailed(
+            f"{where}: made by model_signing before 1.0, which signed other bytes than it should;"
+            " ask the publisher to sign again"
+        )
     try:
         if predicate_type == OMS_PREDICATE_TYPE:
             if bundle is None and where == places(checkpoint).bundle:
                 raise VerificationFailed(
                     f"{where}: a bare OMS signature lies in the place of the audit's; fetch the release again"
                 )
-            if require_audit or required_policy is not None:
+            if require_audit or consumer is not None:
                 raise VerificationFailed(
                     f"{where}: a bare OMS signature, which carries no audit, and an audit is required"
                 )
-            return _verify_bare(checkpoint, signed, where, authenticator, ignore_paths, revocations)
+            return _verify_bare(
+                checkpoint,
+                signed,
+                where,
+                authenticator,
+                ignore_paths,
+                revocations,
+                named=bundle is not None,
+            )
         if tuple(ignore_paths):
             raise InputError(
                 "--ignore-paths is for bare OMS signatures; an audited release covers every file"
@@ -137,7 +163,7 @@ def verify(
             signed,
             places(checkpoint, where),
             authenticator,
-            required_policy=required_policy,
+            consumer=consumer,
             accept_conditional=accept_conditional,
             revocations=revocations,
             now=moment,
@@ -151,13 +177,15 @@ def _verify_bare(
     checkpoint: Path,
     signed: Bundle,
     where: Path,
-    key: KeyVerifier,
+    authenticator: Authenticator,
     ignore_paths: Iterable[str],
     revocations: frozenset[str],
+    *,
+    named: bool,
 ) -> Verified:
-    names = verify_oms(checkpoint, signed, where, key, ignore_paths)
+    signed_by, names = verify_oms(checkpoint, signed, where, authenticator, ignore_paths, named=named)
     digest = _refuse_revoked(signed.payload, where, revocations)
-    return Verified(checkpoint, where, SignedBy("key", key.identity), digest, names, audit=None)
+    return Verified(checkpoint, where, signed_by, digest, names, audit=None)
 
 
 def _verify_audited(
@@ -166,7 +194,7 @@ def _verify_audited(
     where: Places,
     authenticator: Authenticator,
     *,
-    required_policy: tuple[str, str] | None,
+    consumer: ReleaseTerms | None,
     accept_conditional: bool,
     revocations: frozenset[str],
     now: datetime,
@@ -176,16 +204,24 @@ def _verify_audited(
     statement = parse_statement(signed.payload, where.bundle)
     predicate = statement.predicate
     _compare_files(checkpoint, statement, where, on_file)
-    _compare_sidecar(where.report, REPORT_LIMIT, predicate.report.digest.sha256, "report")
-    _compare_sidecar(where.policy, POLICY_LIMIT, predicate.policy.digest.sha256, "policy")
-    if required_policy is not None and required_policy[1] != predicate.policy.digest.sha256:
+    signed_companion(where.report, REPORT_LIMIT, predicate.report.digest.sha256, "report")
+    in_force = signed_companion(where.policy, POLICY_LIMIT, predicate.policy.digest.sha256, "policy")
+    recipe = check_recipe(predicate, where, RECIPE_LIMIT)
+    if consumer is not None and consumer.has_rules and consumer.sha256 != predicate.policy.digest.sha256:
         raise VerificationFailed(
             f"{where.policy}: the release was judged by the policy {predicate.policy.name!r} version"
-            f" {predicate.policy.version}, not by {required_policy[0]}; audit it against yours"
+            f" {predicate.policy.version}, not by {consumer.shown}; audit it against yours"
         )
-    _check_time(predicate, where.bundle, now)
+    refuse_other_oms(oms_place(checkpoint, where.bundle), _oms_digest(predicate))
+    check_time(predicate, signed_by.signed_at, where.bundle, now)
     digest = _refuse_revoked(signed.payload, where.bundle, revocations)
-    _check_decision(predicate, where.bundle, accept_conditional)
+    summaries = check_summaries(where, authenticator, signed_by, statement, signed.raw)
+    signed_terms = _signed_terms(in_force, where.policy)
+    check_terms(signed_terms, predicate, where.bundle, now, whose="the signed policy")
+    if consumer is not None:
+        check_terms(consumer, predicate, where.bundle, now, whose="your policy")
+        accept_conditional = accept_conditional or predicate.verdict.status in (consumer.verdicts or ())
+    check_decision(predicate, where.bundle, accept_conditional=accept_conditional)
     return Verified(
         checkpoint,
         where.bundle,
@@ -195,7 +231,27 @@ def _verify_audited(
         audit=predicate,
         report=where.report,
         policy=where.policy,
+        recipe=recipe,
+        summaries=summaries,
     )
+
+
+def _oms_digest(predicate: Predicate) -> str | None:
+    return None if predicate.modelSignature is None else predicate.modelSignature.digest.sha256
+
+
+def _consumer_terms(policy: Path | str) -> ReleaseTerms:
+    terms = read_terms(read_policy(policy), policy)
+    if not terms.asks_something:
+        raise InputError(f"{policy}: asks for nothing, so nothing can be verified by it; see docs/signing.md")
+    return terms
+
+
+def _signed_terms(data: bytes, where: Path) -> ReleaseTerms:
+    try:
+        return read_terms(data, where)
+    except InputError as error:
+        raise VerificationFailed(str(error)) from error
 
 
 def _read_signature(where: Path, *, named: bool) -> bytes:
@@ -231,40 +287,8 @@ def _compare_files(
         )
 
 
-def _compare_sidecar(path: Path, limit: int, sha256: str, what: str) -> None:
-    try:
-        data = read_regular(path, limit)
-    except InputError as error:
-        raise VerificationFailed(f"{error}; the signed {what} must lie beside the bundle") from error
-    if sha256_bytes(data) != sha256:
-        raise VerificationFailed(f"{path}: not the {what} that was signed; fetch the release again")
-
-
-def _check_time(predicate: Predicate, where: Path, now: datetime) -> None:
-    try:
-        verified, not_after = parse_time(predicate.timeVerified), parse_time(predicate.notAfter)
-    except ValueError as error:
-        raise VerificationFailed(f"{where}: holds a date that does not exist; ask for a new one") from error
-    if verified > now + CLOCK_SKEW:
-        raise VerificationFailed(f"{where}: signed in the future ({predicate.timeVerified}); check the clock")
-    if now >= not_after:
-        raise VerificationFailed(
-            f"{where}: the approval ended at {predicate.notAfter}; ask the publisher for a new audit"
-        )
-
-
 def _refuse_revoked(payload: bytes, where: Path, revocations: frozenset[str]) -> str:
     digest = statement_digest(payload)
     if digest in revocations:
         raise VerificationFailed(f"{where}: the statement {digest} is revoked; do not load the checkpoint")
     return digest
-
-
-def _check_decision(predicate: Predicate, where: Path, accept_conditional: bool) -> None:
-    verdict = predicate.verdict
-    if verdict.decision == "approved" or accept_conditional:
-        return
-    raise VerificationFailed(
-        f"{where}: signed although the verdict is {verdict.status}"
-        f" (accepted risk: {verdict.acceptedRisk}); to take it all the same, add --accept-conditional"
-    )

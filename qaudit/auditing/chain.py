@@ -170,7 +170,8 @@ def _conclude(
         *compare_tokenizers(case.reference, case.candidate),
         *crash_findings(journal),
     )
-    verdict = evaluate(case.policy, metrics, findings, regime)
+    suites = tuple(SuiteRef(s.name, s.version, s.sha256, len(s.items)) for s in case.suites)
+    verdict = evaluate(case.policy, metrics, findings, regime, suites=suites)
     text, evidence = responses(case.suites, judged)
     report = Report(
         tool=ToolRef("qaudit", __version__),
@@ -180,7 +181,7 @@ def _conclude(
         checkpoint=case.candidate.info,
         reference=case.reference.info,
         engine=engine,
-        suites=tuple(SuiteRef(s.name, s.version, s.sha256, len(s.items)) for s in case.suites),
+        suites=suites,
         judge=JudgeRef(case.judge.name, case.judge.version, case.judge.sha256),
         verdict=verdict,
         metrics=metrics,

@@ -25,6 +25,7 @@ COMMANDS = {
     "keygen": ("qaudit.cli.keygen_command", "keygen_command", "Make a signing key pair."),
     "lab": ("qaudit.cli.lab_command", "lab_app", "The labelled zoo of tiny checkpoints."),
     "matrix": ("qaudit.cli.matrix_command", "matrix_command", "Audit many checkpoints; a table and a page."),
+    "pack": ("qaudit.cli.pack_command", "pack_command", "Write a signed checkpoint as an OCI image layout."),
     "realign": (
         "qaudit.cli.realign_command",
         "realign_command",

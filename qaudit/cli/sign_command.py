@@ -1,17 +1,59 @@
 """`qaudit sign`: sign a checkpoint with its audit report and policy."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+from qaudit.cli.signer_options import Instance, Staging, TrustConfig, TufRoot, TufUrl, sealer_for
+
+_MAKING = "What more is signed"
+
+
+class SummaryName(StrEnum):
+    """What `--also` takes."""
+
+    VSA = "vsa"
+    TEST_RESULT = "test-result"
 
 
 def sign_command(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The checkpoint: a file or a folder.")],
     report: Annotated[Path, typer.Option("--report", metavar="report.json", help="The report of its audit.")],
-    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Private key (PEM, P-256 or Ed25519).")],
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Private key (PEM, P-256 or Ed25519).")
+    ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--certificate", metavar="FILE", help="The certificate of --key (PEM); it is sent along."
+        ),
+    ] = None,
+    chain: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--chain", metavar="FILE", help="Certificates between --certificate and its root. Repeatable."
+        ),
+    ] = None,
+    keyless: Annotated[
+        bool,
+        typer.Option(
+            "--keyless",
+            help="Sign with Sigstore. The token is that of --identity-token, SIGSTORE_ID_TOKEN, the CI"
+            " system, or a login in the browser, whichever is there first.",
+        ),
+    ] = False,
+    identity_token: Annotated[
+        str | None,
+        typer.Option(
+            "--identity-token",
+            metavar="FILE|-|T",
+            help="Sign with Sigstore and this identity token: a file that holds it, - for standard input, or"
+            " the token itself (which process lists then show).",
+        ),
+    ] = None,
     policy: Annotated[
         str | None,
         typer.Option(
@@ -40,37 +82,110 @@ def sign_command(
     valid_days: Annotated[
         int, typer.Option("--valid-days", metavar="N", help="How many days the approval lasts.")
     ] = 365,
+    oms: Annotated[
+        bool,
+        typer.Option(
+            " /--no-oms",
+            help="Leave out model.sig, the OMS signature for tools that know no other.",
+            show_default=False,
+        ),
+    ] = True,
+    also: Annotated[
+        list[SummaryName] | None,
+        typer.Option(
+            "--also",
+            help="Sign the verdict again in words that other tools know: vsa (SLSA's verification summary,"
+            " approved releases only) or test-result (in-toto). Repeatable.",
+            rich_help_panel=_MAKING,
+        ),
+    ] = None,
+    resource_uri: Annotated[
+        str | None,
+        typer.Option(
+            "--resource-uri",
+            metavar="URI",
+            help="With --also vsa: where consumers fetch it. Left out: a package URL with its digest.",
+            rich_help_panel=_MAKING,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe",
+            metavar="realign.json",
+            help="What qaudit realign wrote of it. Left out: PATH.realign/realign.json, if it is there.",
+            rich_help_panel=_MAKING,
+        ),
+    ] = None,
+    quantizer: Annotated[
+        str | None,
+        typer.Option(
+            "--quantizer",
+            metavar="NAME@VERSION",
+            help="The program that quantized it, as llama.cpp@b4512.",
+            rich_help_panel=_MAKING,
+        ),
+    ] = None,
+    imatrix: Annotated[
+        Path | None,
+        typer.Option(
+            "--imatrix",
+            metavar="FILE",
+            help="The importance matrix that it was quantized with; its digest is signed.",
+            rich_help_panel=_MAKING,
+        ),
+    ] = None,
+    trust_config: TrustConfig = None,
+    staging: Staging = False,
+    tuf_url: TufUrl = None,
+    tuf_root: TufRoot = None,
     as_json: AsJson = False,
     output_format: OutputFormat = "text",
 ) -> None:
     """Sign a checkpoint with its audit.
 
-    Refuses when the verdict is not pass, or when report, policy and checkpoint do not belong together
-    byte for byte. An encrypted key is opened with QAUDIT_KEY_PASSWORD or a prompt.
+    Refuses when the verdict is not pass, when report, policy and checkpoint do not belong together byte
+    for byte, when the report does not say what its own figures and replies say, or is older than its
+    policy allows. Signs with a key, a key and its certificate, or with Sigstore. An encrypted key is
+    opened with QAUDIT_KEY_PASSWORD or a prompt.
     """
     as_json = wants_json(as_json, output_format)
     import json
 
     from rich.console import Console
 
-    from qaudit.attest.local_key import permission_warning
+    from qaudit.attest.keyless_signing import KeylessSealer
+    from qaudit.attest.quantization import Making
     from qaudit.attest.signing import sign
-    from qaudit.cli.key_password import key_password
+    from qaudit.attest.summaries import KINDS, place_of
+    from qaudit.auditing.rechecking import refuse_changed_report
+    from qaudit.cli.quantization_claims import quantization_claims
 
     console = Console(stderr=True)
+    signer = sealer_for(
+        key=key,
+        certificate=certificate,
+        chain=chain or [],
+        keyless=keyless,
+        identity_token=identity_token,
+        instance=Instance(trust_config, staging, tuf_url, tuf_root),
+        warn=lambda text: console.print(f"warning: {text}", markup=False, soft_wrap=True, highlight=False),
+    )
     signed = sign(
         path,
         report=report,
-        key=key,
+        signer=signer,
         policy=policy,
         out=out,
         accept_risk=accept_risk,
         valid_days=valid_days,
-        password=lambda: key_password(key),
+        making=Making(quantizer, imatrix, recipe, quantization_claims(path)),
+        also=tuple(kind for kind in KINDS if kind in (also or ())),
+        resource_uri=resource_uri,
+        recheck=refuse_changed_report,
+        oms=oms,
     )
-    warning = permission_warning(key)
-    if warning is not None:
-        console.print(f"warning: {warning}", markup=False, soft_wrap=True, highlight=False)
+    who = signer.signed_by if isinstance(signer, KeylessSealer) else None
     if as_json:
         document = {
             "signed": True,
@@ -78,15 +193,23 @@ def sign_command(
             "bundle": str(signed.places.bundle),
             "report": str(signed.places.report),
             "policy": str(signed.places.policy),
+            "oms": str(signed.oms) if signed.oms else None,
             "files": len(signed.files),
             "statement_sha256": signed.statement_sha256,
             "not_after": signed.not_after,
+            "recipe": str(signed.recipe) if signed.recipe else None,
+            "also": {kind: str(place_of(kind, signed.places)) for kind in signed.also},
+            "signed_by": {"identity": who.identity, "issuer": who.issuer} if who else None,
         }
         typer.echo(json.dumps(document, indent=2))
     count = f"{len(signed.files)} file{'s' if len(signed.files) != 1 else ''}"
     console.print(
         f"signed as {signed.decision}: {count}, report and policy; valid until {signed.not_after}\n"
-        f"bundle: {signed.places.bundle}\nstatement: sha256 {signed.statement_sha256}",
+        f"bundle: {signed.places.bundle}\nstatement: sha256 {signed.statement_sha256}"
+        + (f"\nOMS signature: {signed.oms}" if signed.oms else f"\nno OMS signature: {signed.why_no_oms}")
+        + "".join(f"\n{kind}: {place_of(kind, signed.places)}" for kind in signed.also)
+        + (f"\nrecipe: {signed.recipe}" if signed.recipe else "")
+        + (f"\nverify with: --identity {who.identity!r} --issuer {who.issuer}" if who else ""),
         markup=False,
         soft_wrap=True,
         highlight=False,

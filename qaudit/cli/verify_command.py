@@ -6,26 +6,77 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
+from qaudit.cli.signer_options import (
+    Instance,
+    Staging,
+    TrustConfig,
+    TufRoot,
+    TufUrl,
+    expected_certificate,
+    expected_identity,
+)
 
 if TYPE_CHECKING:
+    from qaudit.attest.dsse import SignedBy
     from qaudit.attest.verifying import Verified
 
+_WORKFLOW = "What a GitHub Actions run must have been, with --identity"
 NO_AUDIT = "a bare OMS signature: the files are the signer's, but it carries no audit"
 
 
 def verify_command(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The checkpoint: a file or a folder.")],
-    key: Annotated[
-        Path, typer.Option("--key", metavar="FILE", help="The signer's public key (PEM); always needed.")
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="The checkpoint: a file, a folder, hf://ORG/REPO@REV/FILE, or oci:LAYOUT:TAG"
+            " (in an OCI image layout).",
+        ),
     ],
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="Accept this public key's signature (PEM).")
+    ] = None,
+    identity: Annotated[
+        str | None,
+        typer.Option(
+            "--identity",
+            metavar="ID",
+            help="Accept the signature of this email address or URI, exactly as the certificate has it.",
+        ),
+    ] = None,
+    issuer: Annotated[
+        str | None,
+        typer.Option(
+            "--issuer", metavar="URL", help="Who must vouch for --identity: the OpenID Connect issuer."
+        ),
+    ] = None,
+    certificate_root: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--certificate-root",
+            metavar="FILE",
+            help="Instead of --issuer: the CA certificates (PEM) that vouch for --identity. Repeatable.",
+        ),
+    ] = None,
     bundle: Annotated[
         Path | None,
         typer.Option("--bundle", metavar="FILE", help="The signature, if not in its usual place."),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Copy what passes into this new folder, and load from there: the bytes that were verified.",
+        ),
+    ] = None,
     policy: Annotated[
         str | None,
         typer.Option(
-            "--policy", metavar="P", help="Accept only releases judged by this policy (file or shipped name)."
+            "--policy",
+            metavar="P",
+            help="Your policy, a file or a shipped name. With rules: it must be the one that judged. Its"
+            " least suite versions, age and verdicts hold in any case.",
         ),
     ] = None,
     ignore_paths: Annotated[
@@ -45,11 +96,43 @@ def verify_command(
         Path | None,
         typer.Option("--revoked", metavar="FILE", help="List of revoked statement digests, one a line."),
     ] = None,
+    trust_config: TrustConfig = None,
+    staging: Staging = False,
+    tuf_url: TufUrl = None,
+    tuf_root: TufRoot = None,
+    workflow_repository: Annotated[
+        str | None,
+        typer.Option(
+            "--workflow-repository", metavar="ORG/NAME", help="It ran here.", rich_help_panel=_WORKFLOW
+        ),
+    ] = None,
+    workflow_ref: Annotated[
+        str | None,
+        typer.Option(
+            "--workflow-ref", metavar="REF", help="On this ref: refs/tags/v1.", rich_help_panel=_WORKFLOW
+        ),
+    ] = None,
+    workflow_sha: Annotated[
+        str | None,
+        typer.Option("--workflow-sha", metavar="COMMIT", help="On this commit.", rich_help_panel=_WORKFLOW),
+    ] = None,
+    workflow_name: Annotated[
+        str | None,
+        typer.Option("--workflow-name", metavar="NAME", help="By this name.", rich_help_panel=_WORKFLOW),
+    ] = None,
+    workflow_trigger: Annotated[
+        str | None,
+        typer.Option(
+            "--workflow-trigger", metavar="EVENT", help="For this event: push.", rich_help_panel=_WORKFLOW
+        ),
+    ] = None,
     as_json: AsJson = False,
     output_format: OutputFormat = "text",
 ) -> None:
     """Verify a checkpoint against its signature: every file, the audit report and the policy.
 
+    Say whose signature counts: --key, or --identity with --issuer (Sigstore) or --certificate-root.
+    Signatures are checked offline, unless --tuf-url asks for a root.
     Ends with 0 only when everything is as signed; with 1 and the name of what differs otherwise.
     """
     as_json = wants_json(as_json, output_format)
@@ -57,56 +140,77 @@ def verify_command(
 
     from rich.console import Console
 
-    from qaudit.attest.verifying import FilesDiffer, verify
+    from qaudit.attest.keyless_verifying import Workflow
+    from qaudit.attest.verifying import FilesDiffer
+    from qaudit.checkpoints.hub_spec import hub_text
+    from qaudit.cli.fetch_progress import FetchProgress
     from qaudit.errors import VerificationFailed
+    from qaudit.releases.verifying import verify_release
 
+    workflow = Workflow(workflow_repository, workflow_ref, workflow_sha, workflow_name, workflow_trigger)
+    certificate = expected_certificate(certificate_root or [], identity, issuer)
+    name = None if certificate else identity
+    expected = expected_identity(
+        name=name,
+        issuer=issuer,
+        workflow=workflow,
+        instance=Instance(trust_config, staging, tuf_url, tuf_root),
+    )
+    given, console = hub_text(path) or str(path), Console(stderr=True)
     try:
-        verified = verify(
-            path,
-            key=key,
-            bundle=bundle,
-            policy=policy,
-            ignore_paths=ignore_paths or (),
-            accept_conditional=accept_conditional,
-            require_audit=require_audit,
-            revoked=revoked,
-        )
+        with FetchProgress(console, given) as progress:
+            place = verify_release(
+                given,
+                out=out,
+                progress=progress,
+                key=key,
+                certificate=certificate,
+                identity=expected,
+                bundle=bundle,
+                policy=policy,
+                ignore_paths=ignore_paths or (),
+                accept_conditional=accept_conditional,
+                require_audit=require_audit,
+                revoked=revoked,
+            )
     except VerificationFailed as error:
         if as_json:
             problems = error.problems if isinstance(error, FilesDiffer) else (str(error),)
             document = {
                 "verified": False,
-                "path": str(path),
+                "path": given,
                 "reason": str(error),
                 "problems": list(problems),
             }
             typer.echo(json.dumps(document, indent=2))
         raise
     if as_json:
-        typer.echo(json.dumps(_document(verified), indent=2))
-    Console(stderr=True).print(_prose(verified), markup=False, soft_wrap=True, highlight=False)
+        typer.echo(json.dumps(_document(place.shown, place.verified), indent=2))
+    console.print(_prose(place.shown, place.verified), markup=False, soft_wrap=True, highlight=False)
 
 
-def _document(verified: "Verified") -> dict[str, Any]:
+def _document(shown: str, verified: "Verified") -> dict[str, Any]:
     audit = verified.audit
     return {
         "verified": True,
-        "path": str(verified.path),
+        "path": shown,
         "bundle": str(verified.bundle),
-        "signed_by": {"mode": verified.signed_by.mode, "key_sha256": verified.signed_by.identity},
+        "signed_by": _signer_document(verified.signed_by),
         "statement_sha256": verified.statement_sha256,
         "files": list(verified.names),
         "audited": verified.audited,
         "note": None if audit else NO_AUDIT,
         "report": str(verified.report) if verified.report else None,
         "policy": str(verified.policy) if verified.policy else None,
+        "recipe": str(verified.recipe) if verified.recipe else None,
+        "also": list(verified.summaries),
         "audit": audit.model_dump(mode="json", exclude_none=True) if audit else None,
     }
 
 
-def _prose(verified: "Verified") -> str:
+def _prose(shown: str, verified: "Verified") -> str:
     count = f"{len(verified.names)} file{'s' if len(verified.names) != 1 else ''}"
-    head = f"verified: {verified.path} ({count}) is as signed by the key {verified.signed_by.identity[:16]}"
+    head = f"verified: {shown} ({count}) is as signed by {_signer_prose(verified.signed_by)}"
     audit = verified.audit
     if audit is None:
         return f"{head}\n{NO_AUDIT}"
@@ -122,7 +226,32 @@ def _prose(verified: "Verified") -> str:
             f"refusal: {refusal.reference.rate:.3f} -> {refusal.candidate.rate:.3f}"
             f" (n {refusal.candidate.n}, difference {refusal.delta:+.3f}, 95 % {low:+.3f} to {high:+.3f})"
         )
+    made = audit.quantization
+    if made.quantizer is not None:
+        how = f", {made.recipe.method} ({made.recipe.arm})" if made.recipe else ""
+        lines.append(f"quantized: {made.type} by {made.quantizer.name} {made.quantizer.version}{how}")
+    if verified.summaries:
+        lines.append(f"also signed and checked: {', '.join(verified.summaries)}")
     if audit.verdict.acceptedRisk is not None:
         lines.append(f"accepted risk: {audit.verdict.acceptedRisk}")
     lines.append(f"report: {verified.report}")
     return "\n".join(lines)
+
+
+def _signer_document(signer: "SignedBy") -> dict[str, Any]:
+    at = signer.signed_at
+    return {
+        "mode": signer.mode,
+        "identity": signer.identity,
+        "issuer": signer.issuer,
+        "signed_at": at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else None,
+        # its name while keys were the only mode
+        "key_sha256": signer.identity if signer.mode == "key" else None,
+    }
+
+
+def _signer_prose(signer: "SignedBy") -> str:
+    if signer.mode == "key":
+        return f"the key {signer.identity[:16]}"
+    at = f" at {signer.signed_at:%Y-%m-%dT%H:%M:%SZ}" if signer.signed_at else ""
+    return f"{signer.identity} ({signer.issuer}){at}"

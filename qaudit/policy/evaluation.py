@@ -14,7 +14,18 @@ from dataclasses import dataclass, replace
 from qaudit.policy.catalogue import REGIME_METRIC, Reading, Value, kind_of, nearest, read
 from qaudit.policy.schema import NO_RULES, ORDERINGS, RESERVED_PREFIX, Policy, Requires, Rule
 from qaudit.policy.sentences import decided, evidence, figure, regime_evidence, subject, threshold
-from qaudit.values import Change, Finding, Metrics, PairedRate, Regime, RuleResult, Status, Verdict
+from qaudit.values import (
+    Change,
+    Finding,
+    Metrics,
+    PairedRate,
+    Regime,
+    RuleResult,
+    Status,
+    SuiteRef,
+    Verdict,
+)
+from qaudit.version_order import at_least
 
 # each requirement with the metric that meets it
 _NEEDS = {
@@ -27,6 +38,7 @@ _NEEDS = {
     "first_token_n": "first_token.n",
     "quality_n": "quality.accuracy.n",
 }
+SUITE_REQUIREMENT = f"{RESERVED_PREFIX}suite:"
 _NEED_WORDS = {
     "at_risk_n": "prompts that the reference refused",
     "mde": "smallest fall that so many pairs detect",
@@ -50,6 +62,7 @@ def evaluate(
     findings: Sequence[Finding],
     regime: Regime | None,
     notes: Mapping[str, str] | None = None,
+    suites: Sequence[SuiteRef] = (),
 ) -> Verdict:
     """Return the verdict of a policy over one report's measures.
 
@@ -60,6 +73,7 @@ def evaluate(
         regime: the regime, None if undecided.
         notes: why something was not measured, by metric or its beginning (`rtsi`); said in the
             results that it makes inconclusive.
+        suites: the suites that were asked.
     """
     case = _Case(metrics, findings, regime, notes or {})
     needs = list(_unmet_requirements(policy.requires, case))
@@ -70,6 +84,7 @@ def evaluate(
         why = f"policy {policy.reference.name} has no rules; nothing was asked, so nothing passes"
         results.append(RuleResult(NO_RULES, None, "at least one rule", "inconclusive", why))
     results += unmet
+    results += _unmet_suites(policy.requires, suites)
     return Verdict(overall(results), regime, tuple(results), policy.reference)
 
 
@@ -180,6 +195,23 @@ def _unmet_requirements(requires: Requires, case: _Case) -> Iterator[tuple[Readi
                     metric=reading.path,
                 ),
             )
+
+
+def _unmet_suites(requires: Requires, asked: Sequence[SuiteRef]) -> Iterator[RuleResult]:
+    versions = {suite.name: suite.version for suite in asked}
+    for name, least in requires.suites.items():
+        found = versions.get(name)
+        if found is not None and at_least(found, str(least)):
+            continue
+        told = "was not asked" if found is None else f"was asked in version {found}"
+        yield RuleResult(
+            rule=f"{SUITE_REQUIREMENT}{name}",
+            observed=found,
+            threshold=f">= {least}",
+            status="inconclusive",
+            why=f"the suite {name} {told}; the policy requires version {least} or newer",
+            metric=f"suites.{name}.version",
+        )
 
 
 def _family(reading: Reading) -> tuple[str, str]:

@@ -53,7 +53,20 @@ def load(path: Path) -> Report:
         InputError: the file cannot be read or is another schema's.
         MalformedFile: it is not JSON or does not fit the schema; the first wrong key is named.
     """
-    data = read_bounded(path, MAX_REPORT_BYTES)
+    return parse_report(read_bounded(path, MAX_REPORT_BYTES), path)
+
+
+def parse_report(data: bytes, path: Path) -> Report:
+    """Read a report from its bytes.
+
+    Args:
+        data: the document.
+        path: where it is from, for messages.
+
+    Raises:
+        InputError: it is another schema's.
+        MalformedFile: it is not JSON or does not fit the schema; the first wrong key is named.
+    """
     try:
         raw = load_strict(data)
     except ValueError as error:

@@ -10,12 +10,21 @@ from qaudit.attest.layout import (
     refuse_inside,
     write_all,
 )
+from qaudit.attest.manifest import SIDECAR_NAMES
 from qaudit.errors import InputError, OutputProblem
 
 
 def test_places_of_a_folder(tmp_path: Path) -> None:
     inside = tmp_path / ".qaudit"
-    expected = Places(inside / "audit.sigstore.json", inside / "report.json", inside / "policy.yaml")
+    names = (
+        "audit.sigstore.json",
+        "report.json",
+        "policy.yaml",
+        "realign.json",
+        "vsa.sigstore.json",
+        "test-result.sigstore.json",
+    )
+    expected = Places(*(inside / name for name in names))
     assert places(tmp_path) == expected
     assert places(tmp_path, inside / "audit.sigstore.json") == expected
 
@@ -23,13 +32,16 @@ def test_places_of_a_folder(tmp_path: Path) -> None:
 def test_places_of_a_file_and_of_a_named_bundle(tmp_path: Path) -> None:
     file = tmp_path / "m.gguf"
     file.touch()
-    assert places(file) == Places(
-        tmp_path / "m.gguf.sigstore.json", tmp_path / "m.gguf.report.json", tmp_path / "m.gguf.policy.yaml"
+    companions = [
+        "report.json", "policy.yaml", "realign.json", "vsa.sigstore.json", "test-result.sigstore.json",
+    ]  # fmt: skip
+    assert places(file).every == (
+        tmp_path / "m.gguf.sigstore.json",
+        *(tmp_path / f"m.gguf.{name}" for name in companions),
     )
-    assert places(file, tmp_path / "x" / "y.bundle") == Places(
+    assert places(file, tmp_path / "x" / "y.bundle").every == (
         tmp_path / "x" / "y.bundle",
-        tmp_path / "x" / "y.bundle.report.json",
-        tmp_path / "x" / "y.bundle.policy.yaml",
+        *(tmp_path / "x" / f"y.bundle.{name}" for name in companions),
     )
     assert places(tmp_path / "m-00002-of-00003.gguf").bundle.name == "m-00001-of-00003.gguf.sigstore.json"
 
@@ -53,7 +65,7 @@ def test_finds_the_audit_first_and_a_bare_signature_only_without_any_trace_of_on
         find_signature(tmp_path)
     (tmp_path / "model.sig").touch()
     assert find_signature(tmp_path) == tmp_path / "model.sig"
-    for trace in ("report.json", "policy.yaml", "audit.sigstore.json"):
+    for trace in sorted(SIDECAR_NAMES):
         (tmp_path / ".qaudit").mkdir()
         (tmp_path / ".qaudit" / trace).touch()
         assert find_signature(tmp_path) == tmp_path / ".qaudit" / "audit.sigstore.json"
@@ -88,8 +100,9 @@ def test_read_regular_follows_no_link_and_keeps_its_bound(tmp_path: Path) -> Non
         read_regular(tmp_path, 5)
 
 
-def write(where: Places, mark: bytes) -> None:
-    write_all(where, bundle=mark + b"b", report=mark + b"r", policy=mark + b"p")
+def write(where: Places, mark: bytes, *optional: Path) -> None:
+    named = {where.bundle: b"b", where.report: b"r", where.policy: b"p"} | dict.fromkeys(optional, b"o")
+    write_all(where, {path: mark + letter for path, letter in named.items()})
 
 
 def test_writes_all_three(tmp_path: Path) -> None:
@@ -104,15 +117,37 @@ def test_writes_all_three(tmp_path: Path) -> None:
     ]
 
 
+def test_what_an_earlier_signature_had_besides_is_removed(tmp_path: Path) -> None:
+    where = places(tmp_path)
+    write(where, b"1", *where.optional)
+    assert {path.name for path in (tmp_path / ".qaudit").iterdir()} == SIDECAR_NAMES
+    write(where, b"2", where.vsa)
+    assert where.vsa.read_bytes() == b"2o"
+    assert not where.recipe.exists()
+    assert not where.test_result.exists()
+
+
+def test_other_files_of_the_release_are_written_with_it(tmp_path: Path) -> None:
+    where, other = places(tmp_path), tmp_path / "model.sig"
+    write(where, b"1", other)
+    assert other.read_bytes() == b"1o"
+    where.bundle.unlink()
+    where.bundle.mkdir()
+    with pytest.raises(OutputProblem, match="is a link or a folder"):
+        write(where, b"2", other)
+    assert other.read_bytes() == b"1o"
+
+
 def test_writes_all_or_puts_back_what_was_there(tmp_path: Path) -> None:
     where = places(tmp_path)
-    write(where, b"1")
+    write(where, b"1", where.vsa)
     where.bundle.unlink()
     where.bundle.mkdir()
     with pytest.raises(OutputProblem, match="is a link or a folder"):
         write(where, b"2")
     assert where.report.read_bytes() == b"1r"
     assert where.policy.read_bytes() == b"1p"
+    assert where.vsa.read_bytes() == b"1o"
 
 
 def test_leaves_nothing_half_written(tmp_path: Path) -> None:

@@ -209,6 +209,25 @@ def test_hashes_match_and_progress_is_told(folder: Path) -> None:
     assert [d.size for d in digests] == [(folder / name).stat().st_size for name in names(folder)]
 
 
+def test_the_largest_begin_first_and_the_order_given_is_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size in (10, 5000, 3000, 7000):
+        (folder / f"shard{size}").write_bytes(bytes(size))
+    begun: list[int] = []
+    digest = hashlib.file_digest
+
+    def noted(stream: BinaryIO, name: str) -> object:
+        begun.append(os.fstat(stream.fileno()).st_size)
+        return digest(stream, name)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(manifest, "THREADS", 1)
+    monkeypatch.setattr(hashlib, "file_digest", noted)
+    digests = hash_files(list_files(folder))
+    assert begun == sorted(begun, reverse=True)
+    assert [d.path for d in digests] == names(folder)
+
+
 def test_a_file_swapped_for_a_link_or_pipe_is_not_read(folder: Path) -> None:
     entries = list_files(folder)
     (folder / "config.json").unlink()

@@ -11,7 +11,7 @@ from release_kit import NOW, Release, report_for, sha256
 from qaudit import shipped
 from qaudit.attest import signing, verify
 from qaudit.attest.local_key import PASSWORD_VARIABLE, generate_key
-from qaudit.attest.signing import read_policy
+from qaudit.attest.release_terms import read_policy
 from qaudit.errors import GateFailure, InputError, MalformedFile, OutputProblem
 from qaudit.shipped import shipped_names
 
@@ -165,6 +165,7 @@ def test_out_puts_report_and_policy_beside_the_bundle(release: Release, tmp_path
     assert sorted(p.name for p in out.parent.iterdir()) == [
         "model.policy.yaml",
         "model.report.json",
+        "model.sig",
         "model.sigstore.json",
     ]
     assert not (release.checkpoint / ".qaudit").exists()

@@ -9,6 +9,7 @@ from release_kit import NOW, make_folder_checkpoint, report_for, sha256
 
 from qaudit.attest.audit_facts import AuditFacts, read_audit_facts
 from qaudit.attest.manifest import hash_files, list_files, manifest_digest
+from qaudit.attest.predicate import Quantization
 from qaudit.attest.statement import (
     PREDICATE_TYPE,
     build_statement,
@@ -37,6 +38,7 @@ def payload(facts: AuditFacts, files: tuple[FileDigest, ...]) -> bytes:
         facts,
         tuple(reversed(files)),
         report_sha256="f" * 64,
+        quantization=Quantization(type="Q4_K_M"),
         accepted_risk=None,
         verified=NOW,
         not_after=NOW.replace(year=2027),
@@ -69,7 +71,13 @@ def test_a_failed_verdict_is_never_built_as_approved(
     failed = facts.model_copy(update={"verdict": facts.verdict.model_copy(update={"status": "fail"})})
     with pytest.raises(ValueError, match="acceptedRisk"):
         build_statement(
-            failed, files, report_sha256="f" * 64, accepted_risk=None, verified=NOW, not_after=NOW
+            failed,
+            files,
+            report_sha256="f" * 64,
+            quantization=Quantization(type="Q4_K_M"),
+            accepted_risk=None,
+            verified=NOW,
+            not_after=NOW,
         )
 
 

@@ -38,6 +38,7 @@ def test_a_signed_release_verifies(tmp_path: Path, single: bool, kind: Any) -> N
 def test_a_release_verifies_after_it_moved_and_with_a_model_sig_beside(
     signed: Release, tmp_path: Path
 ) -> None:
+    signed.sign(oms=False)
     (signed.checkpoint / "model.sig").write_text("an OMS signature, verified on its own")
     moved = shutil.copytree(signed.checkpoint, tmp_path / "elsewhere")
     assert check(replace(signed, checkpoint=moved)).audited
@@ -46,7 +47,7 @@ def test_a_release_verifies_after_it_moved_and_with_a_model_sig_beside(
 def test_the_policy_in_force_must_be_the_signed_one(signed: Release, tmp_path: Path) -> None:
     assert check(signed, policy=signed.policy).audited
     other = tmp_path / "mine.yaml"
-    other.write_text("name: mine\nversion: 1\n")
+    other.write_text(signed.policy.read_text().replace("house", "mine"))
     refuse(signed, "judged by the policy 'house' version 1, not by .*mine.yaml", policy=other)
 
 

@@ -20,12 +20,14 @@ from qaudit.auditing.chain import JOURNAL, run_audit
 from qaudit.auditing.defaults import LAB_VERSION_KEY
 from qaudit.auditing.events import Asked, Event, Fetching, Finished, Loaded, Opened
 from qaudit.auditing.options import AuditOptions
+from qaudit.auditing.rechecking import refuse_changed_report
 from qaudit.engines.protocol import EngineOptions, ServedOptions
 from qaudit.errors import EngineFailure, Incomparable, InputError, OutputProblem, PolicyError, SuiteError
 from qaudit.files import sha256_file
 from qaudit.lab.members import reference_folder
 from qaudit.metrics.calibration_table import calibration_text
 from qaudit.metrics.rtsi import PUBLISHED
+from qaudit.shipped import shipped_names
 from qaudit.suites.loading import load_suite
 from qaudit.values import Report
 
@@ -81,6 +83,9 @@ def test_an_audit_leaves_everything_that_the_contract_names(tmp_path: Path, f16:
     assert report.metrics.first_token.kl_mean is not None
     # 24 prompts are fewer than the policy requires, so nothing passes
     assert report.verdict.status == "inconclusive"
+    # signing decides and counts all of it again
+    policy = shipped_names("policies")["default"].read_bytes()
+    refuse_changed_report((out / "report.json").read_bytes(), policy, out / "report.json")
 
 
 def test_a_checkpoint_against_itself_does_not_differ(f16: Path) -> None:

@@ -3,15 +3,19 @@ from pathlib import Path
 
 import pytest
 import typer
+from attacks.gguf_builder import STRING, small_model
+from attest.realign_record import realign_record
 from click.testing import Result
-from release_kit import Release, make_release, report_for
+from release_kit import Release, file_rows, make_release, sha256
+from sample_report import passing_report
 from typer.testing import CliRunner
 
 from qaudit.attest import verify
+from qaudit.attest.dsse import parse_bundle
 from qaudit.attest.local_key import PASSWORD_VARIABLE, generate_key
 from qaudit.cli.sign_command import sign_command
 from qaudit.errors import QauditError
-from qaudit.shipped import shipped
+from qaudit.report import json_report
 
 
 @pytest.fixture
@@ -75,9 +79,8 @@ def test_other_bytes_are_not_signed(release: Release) -> None:
 
 
 def test_the_shipped_policy_is_the_default(release: Release) -> None:
-    policy = (shipped("policies") / "default.yaml").read_bytes()
-    report = report_for(release.checkpoint, policy)
-    report["verdict"]["policy"]["name"] = "default"
+    report = json.loads(json_report.dump(passing_report()))
+    report["checkpoint"]["files"] = file_rows(release.checkpoint)
     release.report.write_text(json.dumps(report))
     app = typer.Typer()
     app.command()(sign_command)
@@ -96,7 +99,10 @@ def test_report_and_key_are_needed(release: Release, missing: str) -> None:
     result = CliRunner().invoke(
         app, [str(release.checkpoint), *(word for pair in given.items() for word in pair)]
     )
-    assert result.exit_code == 2
+    if missing == "--key":
+        assert "say who signs" in str(failure(result))
+    else:
+        assert result.exit_code == 2
 
 
 def test_a_key_that_others_can_read_is_warned_about(release: Release) -> None:
@@ -121,3 +127,79 @@ def test_passwords_and_keys_are_never_shown(release: Release, monkeypatch: pytes
     secret = key.read_text().splitlines()[1]
     assert "pass-phrase" not in result.output
     assert secret not in result.output
+
+
+def test_a_report_that_was_edited_is_not_signed(release: Release) -> None:
+    report = json.loads(release.judged("fail").report.read_text())
+    report["verdict"]["status"] = "pass"
+    release.report.write_text(json.dumps(report))
+    error = failure(run(release))
+    assert error.exit_code == 1
+    assert "by its figures the verdict is fail, and it says pass; it was changed" in str(error)
+    report["verdict"]["rules"][0]["status"] = "pass"
+    release.report.write_text(json.dumps(report))
+    assert "the rule rtsi on rtsi.risk gives fail, and it says pass" in str(failure(run(release)))
+    assert not release.bundle.exists()
+
+
+def test_replies_that_were_edited_are_not_signed_over(release: Release) -> None:
+    (release.report.parent / "responses.jsonl").write_text("{}")
+    assert "responses.jsonl beside it is not the one" in str(failure(run(release)))
+
+
+def test_summaries_on_request(release: Release) -> None:
+    uri = "https://models.example.com/model.gguf"
+    result = run(release, "--also", "vsa", "--also", "test-result", "--resource-uri", uri, "--json")
+    document = json.loads(result.stdout)
+    places = {kind: f"{release.checkpoint}.{kind}.sigstore.json" for kind in ("vsa", "test-result")}
+    assert document["also"] == places
+    assert all(f"{kind}: {place}" in result.stderr for kind, place in places.items())
+    payload = json.loads(parse_bundle(Path(places["vsa"]).read_bytes(), "b").payload)
+    assert payload["predicate"]["resourceUri"] == uri
+    assert verify(release.checkpoint, key=release.public).summaries == ("vsa", "test-result")
+    assert run(release, "--also", "svr").exit_code == 2
+
+
+def test_a_conditional_release_gets_no_verification_summary(release: Release) -> None:
+    error = failure(run(release.judged("fail"), "--accept-risk", "internal", "--also", "vsa"))
+    assert error.exit_code == 1
+    assert "drop --also vsa" in str(error)
+
+
+def test_how_it_was_quantized_is_signed(release: Release, tmp_path: Path) -> None:
+    matrix = tmp_path / "imatrix.dat"
+    matrix.write_bytes(b"importance")
+    assert run(release, "--quantizer", "llama.cpp@b4512", "--imatrix", str(matrix)).exit_code == 0
+    audit = verify(release.checkpoint, key=release.public).audit
+    assert audit is not None
+    assert audit.quantization.quantizer is not None
+    assert audit.quantization.quantizer.version == "b4512"
+    assert audit.quantization.imatrix is not None
+    assert audit.quantization.imatrix.digest.sha256 == sha256(b"importance")
+    assert "--quantizer" in str(failure(run(release, "--quantizer", "llama.cpp")))
+
+
+def test_the_header_s_claims_are_signed_as_such(release: Release) -> None:
+    model = small_model()
+    model.pairs += [("quantize.imatrix.file", STRING, "im.dat"), ("general.quantized_by", STRING, "someone")]
+    model.write(release.checkpoint)
+    assert run(release.audited_again()).exit_code == 0
+    audit = verify(release.checkpoint, key=release.public).audit
+    assert audit is not None
+    assert audit.quantization.claims is not None
+    assert audit.quantization.claims.model_dump(exclude_none=True) == {
+        "imatrix": "im.dat",
+        "quantizer": "someone",
+    }
+
+
+def test_the_recipe_beside_it_or_named(release: Release, tmp_path: Path) -> None:
+    record = tmp_path / "recipe.json"
+    record.write_text(json.dumps(realign_record(release.checkpoint)))
+    result = run(release, "--recipe", str(record), "--json")
+    document = json.loads(result.stdout)
+    assert document["recipe"] == f"{release.checkpoint}.realign.json"
+    assert f"recipe: {document['recipe']}" in result.stderr
+    release.checkpoint.write_bytes(b"GGUF of another model")
+    error = failure(run(release.audited_again(), "--recipe", str(record)))
+    assert "recipe.json: is the recipe of other bytes" in str(error)

@@ -52,6 +52,10 @@ def test_json_is_one_document(signed: Release) -> None:
     assert document["audited"] is True
     assert document["audit"]["verdict"]["decision"] == "approved"
     assert document["note"] is None
+    assert (document["recipe"], document["also"]) == (None, [])
+    signed.sign(now=None, also=["test-result"])
+    assert json.loads(run(signed, "--json").stdout)["also"] == ["test-result"]
+    assert "also signed and checked: test-result" in run(signed).stderr
 
 
 @pytest.mark.parametrize("what", ["checkpoint", "report", "policy", "bundle"])
@@ -83,10 +87,12 @@ def test_no_json_without_asking(signed: Release) -> None:
     assert result.stdout == ""
 
 
-def test_a_key_is_always_needed(signed: Release) -> None:
+def test_a_signer_is_always_needed(signed: Release) -> None:
     app = typer.Typer()
     app.command()(verify_command)
-    assert CliRunner().invoke(app, [str(signed.checkpoint)]).exit_code == 2
+    error = failure(CliRunner().invoke(app, [str(signed.checkpoint)]))
+    assert error.exit_code == 2
+    assert "there is no way to accept any" in str(error)
 
 
 def test_unusable_input_ends_with_2(signed: Release, tmp_path: Path) -> None:
@@ -99,8 +105,12 @@ def test_unusable_input_ends_with_2(signed: Release, tmp_path: Path) -> None:
 def test_policy_and_consent(signed: Release, tmp_path: Path) -> None:
     assert run(signed, "--policy", str(signed.policy)).exit_code == 0
     other = tmp_path / "other.yaml"
-    other.write_text("name: other\n")
+    other.write_text(signed.policy.read_text().replace("house", "other"))
     assert failure(run(signed, "--policy", str(other))).exit_code == 1
+    other.write_text("name: other\nversion: 1\nrequires: {suites: {core: 1}}\nverdicts: [pass]\n")
+    assert run(signed, "--policy", str(other)).exit_code == 0
+    other.write_text("name: other\n")
+    assert failure(run(signed, "--policy", str(other))).exit_code == 2
     signed.judged("fail").sign(now=None, accept_risk="lab only [bold]")
     assert failure(run(signed)).exit_code == 1
     result = run(signed, "--accept-conditional")

@@ -23,6 +23,7 @@ from qaudit.values import (
     RtsiMeasure,
     RuleResult,
     Status,
+    SuiteRef,
     Verdict,
 )
 
@@ -344,3 +345,28 @@ def test_operators(op: str, value: Any, status: Status) -> None:
     verdict = evaluate(asked, Metrics(refusal=pair(20, lost=5)), (), None)
     assert verdict.status == status
     assert verdict.rules[0].why.endswith("[policy: because]")
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "why"),
+    [
+        ({"core": "2"}, "pass", ""),
+        ({"core": "2.1+mine", "other": "1"}, "pass", ""),
+        ({"core": "1"}, "inconclusive", "core was asked in version 1; the policy requires version 2"),
+        ({"core": "1+later.99"}, "inconclusive", "version 2 or newer"),
+        ({"core": "newest"}, "inconclusive", "was asked in version newest"),
+        ({"other": "2"}, "inconclusive", "core was not asked"),
+        ({}, "inconclusive", "core was not asked"),
+    ],
+)
+def test_an_old_or_missing_suite_leaves_the_verdict_open(
+    asked: dict[str, str], status: Status, why: str
+) -> None:
+    rule = Rule(id="findings", metric="findings.max_severity", op="<", value="high")
+    policy = Policy(REFERENCE, Requires(suites={"core": 2}), (rule,))
+    suites = [SuiteRef(name, version, "0" * 64, 10) for name, version in asked.items()]
+    verdict = evaluate(policy, Metrics(), (), None, suites=suites)
+    assert verdict.status == status
+    unmet = [result for result in verdict.rules if result.rule == "requires-suite:core"]
+    assert [result.status for result in unmet] == (["inconclusive"] if why else [])
+    assert all(why in result.why and result.threshold == ">= 2" for result in unmet)

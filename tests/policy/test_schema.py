@@ -13,13 +13,14 @@ from qaudit.shipped import shipped
 GOOD = """
 name: mine
 version: 1
-requires: {refusal_n: 100, category_n: 8, mde: 0.1}
+requires: {refusal_n: 100, category_n: 8, mde: 0.1, suites: {core: 2, mine: '1.4'}}
 rules:
   - {id: refusal-drop, metric: refusal.delta_ci95.0, op: ">=", value: -0.05}
   - {id: category-drop, metric: categories.*.delta, op: ">=", value: -0.10, why: "none is spared"}
   - {id: rtsi, metric: rtsi.risk, op: in, value: [LOW], on_missing: fail}
   - {id: findings, metric: findings.max_severity, op: "<", value: high}
 max_report_age_days: 30
+verdicts: [pass, inconclusive]
 """
 
 
@@ -40,6 +41,8 @@ def test_reads_a_policy(tmp_path: Path) -> None:
     assert policy.rules[2].value == ["LOW"]
     assert policy.rules[2].on_missing == "fail"
     assert policy.max_report_age_days == 30
+    assert policy.requires.suites == {"core": 2, "mine": "1.4"}
+    assert policy.verdicts == ("pass", "inconclusive")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,15 @@ def test_reads_a_policy(tmp_path: Path) -> None:
         ("name: mine", "nome: mine", "key 'nome'"),
         ("max_report_age_days: 30", "max_report_age_days: 0", "max_report_age_days"),
         ("version: 1", "version: 1\nversion: 2", "twice"),
+        ("verdicts:", "verdict:", "unknown key 'verdict'; the nearest known one is 'verdicts'"),
+        ("[pass, inconclusive]", "[pass, fine]", "'verdicts.1'"),
+        ("[pass, inconclusive]", "[]", "verdicts"),
+        ("[pass, inconclusive]", "[inconclusive]", "does not hold pass"),
+        ("suites: {core: 2", "suite: {core: 2", "nearest known one is 'suites'"),
+        ("core: 2", "core: 1.5", "requires.suites.core"),
+        ("core: 2", "core: -1", "requires.suites.core"),
+        ("core: 2", "core: newest", "'newest' cannot be ordered"),
+        ("core: 2", "core: [2]", "requires.suites.core"),
     ],
 )
 def test_what_means_nothing_is_named(tmp_path: Path, old: str, new: str, problem: str) -> None:
