@@ -10,6 +10,7 @@ A bar is reached if the whole interval is on its good side, not reached if none 
 """
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -89,7 +90,11 @@ def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
         _change_bar("accuracy", "plain", rows, None, {"at_least": -ACCURACY_FALL}),
         {"bar": "perplexity", "against": "plain", "kind": "ratio", **perplexity},
         _worst_bar("size", "ratio", sizes, PROTECTED_SIZE if rows[0]["method"] == "protect" else SAME_SIZE),
-        _worst_bar("incoherent replies", "count", [_incoherent(row, "realigned") for row in rows], 0),
+        {
+            **_worst_bar("incoherent replies", "count", [_incoherent(row, "realigned") for row in rows], 0),
+            # a bar of none is one that plain quantization misses too
+            "plain": max(_incoherent(row, "plain") for row in rows),
+        },
     ]
 
 
@@ -152,8 +157,9 @@ def over_seeds(values: Sequence[float]) -> Interval | None:
     if len(values) < 2:
         return None
     mean = _mean_of(values)
-    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    half = float(student.ppf((1 + LEVEL) / 2, len(values) - 1)) * math.sqrt(variance / len(values))
+    # exact: where all seeds agree there is no width at all
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    half = float(student.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
     return mean - half, mean + half
 
 
@@ -191,7 +197,7 @@ def _incoherent(row: Row, column: str) -> int:
 
 
 def _mean_of(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return statistics.fmean(values)
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:
@@ -254,7 +260,8 @@ def _named(bar: Row, shown: Callable[[float], str]) -> str:
         if bar["kind"] != "count"
         else ""
     )
-    return f"{bar['bar']}{less}: {word} {shown(limit)}"
+    beside = f" (plain has {bar['plain']})" if "plain" in bar else ""
+    return f"{bar['bar']}{less}: {word} {shown(limit)}{beside}"
 
 
 def _between(found: Interval | None, kind: str) -> str:

@@ -3,17 +3,19 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qaudit.auditing.approval import sign
     from qaudit.auditing.chain import audit
     from qaudit.checkpoints.opening import open_checkpoint
     from qaudit.releases.loading import verified_checkpoint
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "audit", "open_checkpoint", "verified_checkpoint"]
+__all__ = ["__version__", "audit", "open_checkpoint", "sign", "verified_checkpoint"]
 
 # the public names load when first used, so that `qaudit --help` starts fast
 _PUBLIC = {
     "audit": "qaudit.auditing.chain",
     "open_checkpoint": "qaudit.checkpoints.opening",
+    "sign": "qaudit.auditing.approval",
     "verified_checkpoint": "qaudit.releases.loading",
 }
 

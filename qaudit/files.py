@@ -1,6 +1,7 @@
 """Reading with bounds, writing all or nothing, hashing: the file habits that every room shares."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -18,6 +19,7 @@ from qaudit.errors import InputError, LimitExceeded, OutputProblem
 _UMASK = os.umask(0o077)
 os.umask(_UMASK)
 SHOWN_NAME = 40  # of the final name in the temporary one, so that a long name still fits
+SHOWN_LONG_NAME = 200
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -108,6 +110,24 @@ def _open_without_waiting(name: str, flags: int) -> int:
 
 def _reason(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+@contextlib.contextmanager
+def long_names_refused() -> Iterator[None]:
+    """Turn the system's complaint about a name that is too long into one that a person can act on.
+
+    Questions such as `Path.exists` answer "no" for most names that cannot be, but raise for these.
+
+    Raises:
+        InputError: a name in the block is longer than the system takes.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        shown = os.fsdecode(error.filename or "a name")
+        raise InputError(f"{shown[:SHOWN_LONG_NAME]}…: too long for a name here; check the path") from error
 
 
 def shared_mode(mode: int) -> int:

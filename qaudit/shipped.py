@@ -4,10 +4,11 @@ In a wheel it sits inside the package (`qaudit/_shipped/<kind>`); in a checkout 
 top-level folder of the same name.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
-from qaudit.errors import EnvironmentProblem
+from qaudit.errors import EnvironmentProblem, InputError
 
 Kind = Literal["suites", "policies"]
 
@@ -33,11 +34,24 @@ def shipped_names(kind: Kind) -> dict[str, Path]:
 
 
 def shipped_or_file(kind: Kind, name_or_path: str) -> Path | None:
-    """Return the file of that path, else what ships under that name, else None."""
+    """Return what ships under that name, or the file of that path; None where there is neither.
+
+    A bare name (no folder, no suffix) is never a file: else whoever can put a file called `default`
+    where a person works would put it in place of the shipped one. `./default` is the file.
+
+    Raises:
+        InputError: a bare name, and a file of that name lies here.
+    """
     path = Path(name_or_path)
     try:
-        if path.is_file():
-            return path
+        is_file = path.is_file()
     except (OSError, ValueError):  # too long for a name, or a NUL in it
         return None
+    if "/" in name_or_path or os.sep in name_or_path or path.suffix:
+        return path if is_file else None
+    if is_file:
+        raise InputError(
+            f"{name_or_path}: a file of this name lies here, and a bare name is what ships with qaudit;"
+            f" write ./{name_or_path} for the file, or move it away"
+        )
     return shipped_names(kind).get(name_or_path)

@@ -16,6 +16,7 @@ from qaudit.errors import InputError, LimitExceeded, OutputProblem
 from qaudit.files import (
     file_written_whole,
     folder_written_whole,
+    long_names_refused,
     make_folder,
     open_regular,
     read_bounded,
@@ -307,3 +308,15 @@ def test_a_mode_without_the_bits_of_the_mask(tmp_path: Path) -> None:
     made.mkdir()
     assert shared_mode(0o777) == made.stat().st_mode & 0o777
     assert shared_mode(0o000) == 0
+
+
+def test_only_a_name_that_is_too_long_is_turned_into_a_refusal(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"x…: too long for a name here; check the path"),
+        long_names_refused(),
+    ):
+        (tmp_path / ("x" * 5000)).exists()
+    with pytest.raises(InputError, match="a name…: too long"), long_names_refused():
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    with pytest.raises(FileNotFoundError), long_names_refused():
+        (tmp_path / "missing").read_bytes()

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from qaudit import shipped as module
-from qaudit.errors import EnvironmentProblem
-from qaudit.shipped import shipped
+from qaudit.errors import EnvironmentProblem, InputError
+from qaudit.shipped import shipped, shipped_names, shipped_or_file
 
 
 @pytest.fixture
@@ -38,3 +38,24 @@ def test_an_incomplete_installation_says_so(elsewhere: Path) -> None:
     (elsewhere.parent / "suites").write_text("a file, not a folder")
     with pytest.raises(EnvironmentProblem, match="the shipped suites are missing; install qaudit again"):
         shipped("suites")
+
+
+def test_a_bare_name_is_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shipped_or_file("policies", "default") == shipped_names("policies")["default"]
+    for none in ("house", "house.yaml", "./default", "x\0", "x" * 5000):
+        assert shipped_or_file("policies", none) is None
+
+
+def test_a_planted_file_is_never_taken_for_what_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("default", "house", "house.yaml"):
+        (tmp_path / name).write_text("verdicts: [pass, fail, inconclusive]")
+    for bare in ("default", "house"):
+        with pytest.raises(InputError, match=rf"write \./{bare} for the file"):
+            shipped_or_file("policies", bare)
+        assert shipped_or_file("policies", f"./{bare}") == Path(bare)
+        assert shipped_or_file("policies", str(tmp_path / bare)) == tmp_path / bare
+    assert shipped_or_file("policies", "house.yaml") == Path("house.yaml")

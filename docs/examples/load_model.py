@@ -36,7 +36,7 @@ def answer(release: str, question: str) -> str:
     with holding as path:
         audit = holding.verified.audit
         if audit is not None:
-            print(f"{audit.verdict.decision} under the policy {audit.policy.name}", file=sys.stderr)
+            sys.stderr.write(f"{audit.verdict.decision} under the policy {audit.policy.name}\n")
         llama = Llama(str(path), n_ctx=512, verbose=False)
         try:
             said: Any = llama.create_completion(question, max_tokens=32, temperature=0.0)
@@ -48,9 +48,9 @@ def answer(release: str, question: str) -> str:
 def main() -> int:
     """Answer one question; return the exit code."""
     try:
-        print(answer(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "hello"))
+        sys.stdout.write(answer(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "hello") + "\n")
     except QauditError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return int(error.exit_code)
     return 0
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from qaudit.attest.utc_times import utc_text
 from qaudit.errors import InputError
 from qaudit.files import read_bounded
 
@@ -29,7 +30,6 @@ CHAIN_LIMIT = 8  # certificates in a bundle, the signer's own included
 CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 # a subject starts with an attribute and "=", which no e-mail address, host name or URI does
 _SUBJECT = re.compile(r"[A-Za-z][A-Za-z0-9.-]*=|[0-9]+(\.[0-9]+)+=")
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class CertificateRefused(ValueError):
@@ -190,10 +190,10 @@ def refuse_outside_validity(certificate: x509.Certificate, moment: datetime) -> 
         CertificateRefused: says from or until when it is.
     """
     if moment < certificate.not_valid_before_utc:
-        begins = certificate.not_valid_before_utc.strftime(_TIME)
+        begins = utc_text(certificate.not_valid_before_utc)
         raise CertificateRefused(f"the certificate of {subject(certificate)} is not valid before {begins}")
     if moment > certificate.not_valid_after_utc:
-        ended = certificate.not_valid_after_utc.strftime(_TIME)
+        ended = utc_text(certificate.not_valid_after_utc)
         raise CertificateRefused(f"the certificate of {subject(certificate)} ended at {ended}")
 
 
@@ -229,11 +229,6 @@ def check_identity(certificate: x509.Certificate, required: str) -> None:
 def subject(certificate: x509.Certificate) -> str:
     """Return a certificate's subject in RFC 4514 form."""
     return certificate.subject.rfc4514_string()
-
-
-def utc_text(moment: datetime) -> str:
-    """Return a time in the form in which statements have it."""
-    return moment.astimezone(UTC).strftime(_TIME)
 
 
 def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:

@@ -6,7 +6,6 @@ it is verified; the time that a statement claims is held to it as well, to stop 
 """
 
 import base64
-import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, TypeAdapter, ValidationError
 
+from qaudit.attest.canonical_base64 import decode_canonical
 from qaudit.attest.certificate_chains import (
     CHAIN_LIMIT,
     DER_LIMIT,
@@ -35,11 +35,11 @@ from qaudit.attest.certificate_chains import (
     subject,
     trace,
     unremarked,
-    utc_text,
 )
 from qaudit.attest.dsse import PAYLOAD_TYPE, Bundle, SignedBy, make_bundle, pae
 from qaudit.attest.local_key import CURVE_HASHES, PasswordSource, load_private_key
 from qaudit.attest.statement import parse_time
+from qaudit.attest.utc_times import utc_text
 from qaudit.errors import InputError, VerificationFailed
 from qaudit.strict_json import parse_as
 
@@ -248,13 +248,13 @@ def _chain_of(bundle: Bundle) -> tuple[x509.Certificate, ...]:
     chain: list[x509.Certificate] = []
     for row in material.x509CertificateChain.certificates:
         try:
-            der = base64.b64decode(row.rawBytes, validate=True)
+            der = decode_canonical(row.rawBytes)
             certificate = x509.load_der_x509_certificate(der)
-        except (binascii.Error, ValueError, x509.InvalidVersion) as error:
+        except (ValueError, x509.InvalidVersion) as error:
             raise CertificateRefused("a certificate is malformed") from error
         readable(certificate)
-        # one text for one certificate, so that no byte may change unnoticed
-        if base64.b64encode(certificate.public_bytes(Encoding.DER)).decode() != row.rawBytes:
+        # one form for one certificate, so that no byte may change unnoticed
+        if certificate.public_bytes(Encoding.DER) != der:
             raise CertificateRefused("a certificate is not in its one right form")
         chain.append(certificate)
     return tuple(chain)

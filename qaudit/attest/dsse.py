@@ -6,7 +6,6 @@ whether a signature is good: that is the mode's part (`Sealer`, `Authenticator`)
 """
 
 import base64
-import binascii
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -14,6 +13,7 @@ from typing import Literal, Protocol
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from qaudit.attest.canonical_base64 import decode_canonical
 from qaudit.attest.layout import BUNDLE_LIMIT
 from qaudit.errors import VerificationFailed
 from qaudit.strict_json import parse_as
@@ -138,10 +138,6 @@ def parse_bundle(raw: bytes, where: object) -> Bundle:
 
 def _exact_base64(text: str, key: str) -> bytes:
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError(f"{key}: not base64") from error
-    # the unused bits of the last character must be zero, or two texts would mean one signature
-    if not data or base64.b64encode(data).decode() != text:
-        raise ValueError(f"{key}: empty or not in canonical base64")
-    return data
+        return decode_canonical(text)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error

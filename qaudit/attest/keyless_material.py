@@ -5,8 +5,6 @@ checkpoints with lines that nobody signed. What is not authenticated would be fr
 every field here has one form, and the parts that sigstore does not compare are compared.
 """
 
-import base64
-import binascii
 import re
 import struct
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ from pydantic import (
     ValidationError,
 )
 
+from qaudit.attest.canonical_base64 import decode_canonical
 from qaudit.attest.dsse import Bundle
 from qaudit.errors import VerificationFailed
 from qaudit.strict_json import first_problem
@@ -60,12 +59,7 @@ _ORIGIN = re.compile(r"(\S+)( - [0-9]+)?")
 
 
 def _canonical(text: str) -> str:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("not base64") from error
-    if not data or base64.b64encode(data).decode() != text:
-        raise ValueError("empty or not in canonical base64")
+    decode_canonical(text)
     return text
 
 
@@ -166,7 +160,7 @@ def parse_material(bundle: Bundle, where: object) -> KeylessMaterial:
     entry = material.tlogEntries[0]
     listed = material.timestampVerificationData
     timestamps = (
-        tuple(base64.b64decode(t.signedTimestamp) for t in listed.rfc3161Timestamps) if listed else ()
+        tuple(decode_canonical(t.signedTimestamp) for t in listed.rfc3161Timestamps) if listed else ()
     )
     promised = int(entry.integratedTime) if entry.inclusionPromise and entry.integratedTime else None
     if promised is None and not timestamps:
@@ -175,8 +169,8 @@ def parse_material(bundle: Bundle, where: object) -> KeylessMaterial:
             " ask the publisher to sign again"
         )
     return KeylessMaterial(
-        certificate=base64.b64decode(material.certificate.rawBytes),
-        log_id=base64.b64decode(entry.logId.keyId),
+        certificate=decode_canonical(material.certificate.rawBytes),
+        log_id=decode_canonical(entry.logId.keyId),
         promised_at=None if promised is None else _moment(promised, where),
         timestamps=timestamps,
     )

@@ -17,6 +17,7 @@ from qaudit.attest.fulcio_certificate import holder_names
 from qaudit.attest.keyless_material import MALFORMED, parse_material
 from qaudit.attest.sigstore_trust import SigstoreTrust, packaged_trust
 from qaudit.attest.timestamps import stamped_times
+from qaudit.attest.utc_times import utc_text
 from qaudit.attest.validity_windows import KINDS, root_at
 from qaudit.errors import InputError, VerificationFailed
 
@@ -91,7 +92,8 @@ class IdentityVerifier:
             stamped = stamped_times(material.timestamps, bundle.signature, root.timestamp_authorities, where)
             moments = (*stamped, *([material.promised_at] if material.promised_at else ()))
             self._verify_in_time(bundle, root, moments, where)
-        return SignedBy(MODE, self._identity.name, self._identity.issuer, max(moments))
+        # the earliest is what is proven: anybody may add a genuine timestamp of a later day
+        return SignedBy(MODE, self._identity.name, self._identity.issuer, min(moments))
 
     def _verify_in_time(
         self, bundle: Bundle, root: "TrustedRoot", moments: tuple[datetime, ...], where: object
@@ -106,7 +108,7 @@ class IdentityVerifier:
             self._verify(bundle, root, where)
             reason = self._reason(bundle, root, moments)
             raise VerificationFailed(
-                f"{where}: was signed at {max(moments):%Y-%m-%dT%H:%M:%SZ} {reason}; do not trust it"
+                f"{where}: was signed at {utc_text(min(moments))} {reason}; do not trust it"
             ) from None
 
     def _reason(self, bundle: Bundle, root: "TrustedRoot", moments: tuple[datetime, ...]) -> str:

@@ -9,7 +9,7 @@ Where there are any, realign.json, vsa.sigstore.json and test-result.sigstore.js
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,20 +126,21 @@ def read_regular(path: Path, limit: int) -> bytes:
     return data
 
 
-def write_all(where: Places, contents: Mapping[Path, bytes]) -> None:
+def write_all(where: Places, contents: Mapping[Path, bytes], gone: Collection[Path] = ()) -> None:
     """Write the files of a release, the bundle last, or none of them.
 
     Args:
         where: their places; an optional one that `contents` does not hold is removed, as it would be
             of an earlier signature.
         contents: what to write by place, the bundle included, and whatever else belongs to it.
+        gone: what else is removed.
 
     Raises:
         OutputProblem: one cannot be written; what was there before is put back.
     """
     folder_is_new = not where.bundle.parent.exists()
     make_folder(where.bundle.parent)
-    stale = [path for path in where.optional if path not in contents]
+    stale = [*(path for path in where.optional if path not in contents), *gone]
     wanted = [*stale, *(path for path in contents if path != where.bundle), where.bundle]
     before: list[tuple[Path, bytes | None]] = []
     try:

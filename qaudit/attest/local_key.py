@@ -14,9 +14,10 @@ from typing import Literal
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from qaudit.attest.dsse import PAYLOAD_TYPE, Bundle, SignedBy, make_bundle, pae
+from qaudit.attest.key_material import BARE_MATERIAL, KEY_DETAILS, MATERIAL
 from qaudit.errors import InputError, OutputProblem, VerificationFailed
 from qaudit.files import read_bounded, sha256_bytes
 
@@ -31,43 +32,7 @@ CURVE_HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp384r1": hashes.SHA384(),
     "secp521r1": hashes.SHA512(),
 }
-# names of protobuf-specs, as older OMS signatures have them
-_KEY_DETAILS = {
-    "secp256r1": "PKIX_ECDSA_P256_SHA_256",
-    "secp384r1": "PKIX_ECDSA_P384_SHA_384",
-    "secp521r1": "PKIX_ECDSA_P521_SHA_512",
-}
 _OTHER_KEY = "only P-256 and Ed25519 keys sign; make one with: qaudit keygen FILE"
-
-
-class _PublicKeyHint(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-    hint: str
-
-
-class _KeyMaterial(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-    publicKey: _PublicKeyHint
-    tlogEntries: list[JsonValue] = Field(default=[], max_length=0)
-
-
-class _BarePublicKey(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-    hint: str | None = None
-    rawBytes: str | None = None
-    keyDetails: str | None = None
-
-
-class _BareKeyMaterial(BaseModel):
-    """Of OMS signatures by others: before model_signing 1.1 they held the key in place of a hint."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-    publicKey: _BarePublicKey
-    tlogEntries: list[JsonValue] = Field(default=[], max_length=0)
-
-
-_MATERIAL = TypeAdapter(_KeyMaterial)
-_BARE_MATERIAL = TypeAdapter(_BareKeyMaterial)
 
 
 class KeySigner:
@@ -113,7 +78,7 @@ class KeyVerifier:
                 bytes.
         """
         try:
-            material = _MATERIAL.validate_python(bundle.material)
+            material = MATERIAL.validate_python(bundle.material)
         except ValidationError as error:
             raise VerificationFailed(
                 f"{where}: was not signed with a plain key; it cannot be verified with --key"
@@ -132,7 +97,7 @@ class KeyVerifier:
             VerificationFailed: another mode, another key, or not a signature over these bytes.
         """
         try:
-            said = _BARE_MATERIAL.validate_python(bundle.material).publicKey
+            said = BARE_MATERIAL.validate_python(bundle.material).publicKey
         except ValidationError as error:
             raise VerificationFailed(
                 f"{where}: was not signed with a plain key; it cannot be verified with --key"
@@ -157,7 +122,7 @@ class KeyVerifier:
 
     def _details(self) -> str | None:
         key = self._key
-        return _KEY_DETAILS[key.curve.name] if isinstance(key, ec.EllipticCurvePublicKey) else None
+        return KEY_DETAILS[key.curve.name] if isinstance(key, ec.EllipticCurvePublicKey) else None
 
     def check_signature(self, bundle: Bundle, where: object) -> None:
         """Check the bundle's one signature, whatever the bundle says about its key.
@@ -245,7 +210,15 @@ def permission_warning(path: Path) -> str | None:
     A warning, not an error: secrets that container platforms mount are often world-readable
     inside the container and cannot be changed there.
     """
-    mode = stat.S_IMODE(path.stat().st_mode)
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        with path.open("rb") as stream:
+            is_private = b"PRIVATE KEY-----" in stream.read(KEY_LIMIT)
+    except OSError:
+        # loading it says what is wrong
+        return None
+    if not is_private:
+        return None
     if os.name == "posix" and mode & 0o077:
         return f"{path}: others can read or change this private key (mode {mode:04o}); run: chmod 600 {path}"
     return None

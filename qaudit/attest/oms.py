@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol, runtime_checkable
 
 from qaudit.attest.dsse import Authenticator, Bundle, SignedBy
+from qaudit.attest.files_differ import FilesDiffer
 from qaudit.attest.local_key import KeyVerifier
 from qaudit.attest.manifest import OMS_SIGNATURE, SIDECAR_FOLDER, Entry, differences, hash_files, list_files
 from qaudit.attest.oms_statement import (
@@ -37,7 +38,6 @@ _HASH_NAMES: dict[str, Literal["sha256", "blake2", "blake3"]] = {
     "blake2b": "blake2",
     "blake3": "blake3",
 }
-NAMED_PROBLEMS = 20
 
 
 @runtime_checkable
@@ -206,8 +206,6 @@ def _flat(digests: dict[str, tuple[str, str]]) -> dict[str, str]:
 
 
 def _refuse(path: Path, problems: Iterable[str]) -> None:
-    named = list(problems)
-    if not named:
-        return
-    more = f"; and {len(named) - NAMED_PROBLEMS} more" if len(named) > NAMED_PROBLEMS else ""
-    raise VerificationFailed(f"{path}: not as signed: {'; '.join(named[:NAMED_PROBLEMS])}{more}")
+    named = tuple(problems)
+    if named:
+        raise FilesDiffer(path, named)

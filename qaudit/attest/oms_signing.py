@@ -10,39 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from qaudit.attest.dsse import Sealer, parse_bundle
-from qaudit.attest.layout import BUNDLE_LIMIT, BUNDLE_SUFFIX, places, read_regular
+from qaudit.attest.layout import BUNDLE_LIMIT, BUNDLE_SUFFIX, Places, places, read_regular
 from qaudit.attest.local_key import KeySigner
 from qaudit.attest.manifest import OMS_SIGNATURE
 from qaudit.attest.oms_statement import build_oms_statement, parse_oms_statement
+from qaudit.attest.overwriting import Earlier
 from qaudit.errors import InputError, VerificationFailed
 from qaudit.files import sha256_bytes
-from qaudit.strict_json import parse_as
 from qaudit.values import FileDigest
-
-
-class _Digest(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    sha256: str
-
-
-class _Bound(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    digest: _Digest
-
-
-class _Predicate(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    modelSignature: _Bound
-
-
-class _Earlier(BaseModel):
-    """Of an earlier audit statement, only which OMS signature went with it."""
-
-    model_config = ConfigDict(extra="ignore")
-    predicate: _Predicate
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +31,13 @@ class OmsBeside:
 
 
 def oms_beside(
-    checkpoint: Path, files: Sequence[FileDigest], signer: Sealer, bundle: Path, *, wanted: bool
+    checkpoint: Path,
+    files: Sequence[FileDigest],
+    signer: Sealer,
+    where: Places,
+    earlier: Earlier,
+    *,
+    wanted: bool,
 ) -> OmsBeside:
     """Make the OMS signature of a release, where the signer wants one and there can be one.
 
@@ -65,18 +47,21 @@ def oms_beside(
         checkpoint: the folder or file.
         files: all its files, hashed.
         signer: the release's mode.
-        bundle: where the audit's bundle will lie.
+        where: where the release's files will lie.
+        earlier: the signature that lies there now.
         wanted: False leaves it out.
 
     Raises:
         InputError: somebody else's lies in its place, or the mode cannot sign.
         QauditError: what the mode's own sealing raises.
     """
-    place = oms_place(checkpoint, bundle)
+    place = oms_place(checkpoint, where.bundle)
     why_not = why_no_oms(signer, files, single=not checkpoint.is_dir()) if wanted else "left out as asked"
+    # one that stays unsigned inside a folder would make consumers refuse the release
+    if why_not is None or (checkpoint.is_dir() and place.name == OMS_SIGNATURE):
+        refuse_overwriting(place, earlier)
     if why_not is not None:
         return OmsBeside(place, None, why_not)
-    refuse_overwriting(place, bundle)
     return OmsBeside(place, seal_oms(checkpoint, files, signer, place))
 
 
@@ -88,7 +73,7 @@ def oms_place(checkpoint: Path, bundle: Path) -> Path:
         bundle: where the audit's bundle lies: `model.sig` in the folder or `FILE.sig` beside the file
             go with the usual place, `X.sig` goes with `X.sigstore.json`.
     """
-    if bundle != places(checkpoint).bundle:
+    if bundle.resolve() != places(checkpoint).bundle.resolve():
         return bundle.with_name(bundle.name.removesuffix(BUNDLE_SUFFIX) + ".sig")
     if checkpoint.is_dir():
         return checkpoint / OMS_SIGNATURE
@@ -127,28 +112,20 @@ def seal_oms(checkpoint: Path, files: Sequence[FileDigest], signer: Sealer, plac
     return sealed
 
 
-def refuse_overwriting(place: Path, bundle: Path) -> None:
+def refuse_overwriting(place: Path, earlier: Earlier) -> None:
     """Refuse to overwrite somebody else's OMS signature; our own earlier one may go.
 
     Args:
         place: where the OMS signature will lie.
-        bundle: where the audit's bundle lies; an earlier one says which OMS signature was ours.
+        earlier: the signature that lies in the new one's place, which says what was ours.
 
     Raises:
         InputError: what lies there did not come with the earlier audit.
     """
     if not os.path.lexists(place):
         return
-    try:
-        earlier = parse_bundle(read_regular(bundle, BUNDLE_LIMIT), bundle)
-        ours = parse_as(_Earlier, earlier.payload).predicate.modelSignature.digest.sha256
-    except (InputError, VerificationFailed, ValueError):
-        ours = ""
-    if sha256_bytes(read_regular(place, BUNDLE_LIMIT)) != ours:
-        raise InputError(
-            f"{place}: a signature that qaudit did not make with this release; move it away, or sign"
-            " with --no-oms to leave it alone"
-        )
+    if not earlier.wrote(place):
+        raise InputError(f"{place}: a signature that qaudit did not make with this release; move it away")
 
 
 def refuse_other_oms(place: Path, sha256: str | None) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, Literal
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from qaudit.attest.audit_facts import Line, Sha256
 from qaudit.attest.manifest import OMS_SIGNATURE, SIDECAR_FOLDER
-from qaudit.errors import VerificationFailed
+from qaudit.errors import InputError, VerificationFailed
 from qaudit.files import sha256_bytes
 from qaudit.strict_json import parse_as
 from qaudit.values import FileDigest
@@ -25,6 +25,7 @@ OLD_OMS_PREDICATE_TYPE: Final = "https://model_signing/Digests/v0.1"
 GIT_NAMES: Final = (".git", ".gitattributes", ".github", ".gitignore")
 SINGLE_FILE = "."
 _RESOURCE_LIMIT = 1_000_000
+_NAME: TypeAdapter[str] = TypeAdapter(Line)
 
 
 class _Part(BaseModel):
@@ -104,8 +105,10 @@ def build_oms_statement(name: str, files: Sequence[FileDigest], *, single: bool)
         single: the checkpoint is one file, which the library calls ".".
 
     Raises:
+        InputError: the name cannot be written into a statement.
         ValueError: nothing is left to sign.
     """
+    _refuse_odd_name(name)
     ignored = [SIDECAR_FOLDER, OMS_SIGNATURE]
     if not single:
         roots = {file.path.split("/", 1)[0] for file in files}
@@ -131,6 +134,17 @@ def build_oms_statement(name: str, files: Sequence[FileDigest], *, single: bool)
         ),
     )
     return rfc8785.dumps(statement.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _refuse_odd_name(name: str) -> None:
+    try:
+        _NAME.validate_python(name)
+        name.encode()
+    except ValueError as error:
+        raise InputError(
+            f"{name[:200]!a}: OMS signs no checkpoint whose name is not UTF-8, has control characters or more"
+            " than 1000 characters; rename it, or sign with --no-oms"
+        ) from error
 
 
 def _root_digest(resources: Iterable[Resource]) -> str:

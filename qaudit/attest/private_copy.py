@@ -42,17 +42,41 @@ def private_folder(prefix: str, parent: Path | None) -> Path:
     """
     home = Path(tempfile.gettempdir()) if parent is None else parent
     try:
-        mode = home.stat().st_mode
+        status = home.stat()
         # without the sticky bit whoever may write to the parent may rename what is in it
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX and os.name == "posix":
-            raise OutputProblem(
-                f"{home}: everybody may write there and swap what is in it; name another folder"
-            )
+        if not status.st_mode & stat.S_ISVTX and os.name == "posix":
+            _refuse_shared(home, status)
         return Path(tempfile.mkdtemp(prefix=prefix, dir=home))
     except OSError as error:
         raise OutputProblem(
             f"{home}: cannot make a folder in it ({error.strerror}); choose another place"
         ) from error
+
+
+def _refuse_shared(home: Path, status: os.stat_result) -> None:
+    if status.st_mode & stat.S_IWOTH:
+        raise OutputProblem(f"{home}: everybody may write there and swap what is in it; name another folder")
+    if status.st_mode & stat.S_IWGRP and not _is_own_group(status.st_gid):
+        raise OutputProblem(
+            f"{home}: its group may write there and swap what is in it; name another folder, or chmod g-w"
+        )
+
+
+def _is_own_group(number: int) -> bool:
+    """Whether a group is this user's alone, as most Linux systems give one to everybody."""
+    if os.name != "posix":
+        return True
+    import grp
+    import pwd
+
+    try:
+        user = pwd.getpwuid(os.geteuid())
+        group = grp.getgrgid(number)
+    except KeyError:  # without a name nobody knows who is in it
+        return False
+    return (
+        group.gr_gid == user.pw_gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+    )
 
 
 def copy_privately(wanted: Iterable[Copying], folder: Path) -> None:

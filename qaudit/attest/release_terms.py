@@ -67,6 +67,7 @@ class ReleaseTerms:
         max_report_age: how old the audit report may be.
         verdicts: which verdicts may be released; None where the policy does not say.
         has_rules: whether the policy also judges audits.
+        measured: keys of `requires` that say how much must have been measured for its rules to decide.
     """
 
     shown: str
@@ -77,6 +78,7 @@ class ReleaseTerms:
     max_report_age: timedelta | None
     verdicts: frozenset[Status] | None
     has_rules: bool
+    measured: tuple[str, ...] = ()
 
     @property
     def asks_something(self) -> bool:
@@ -155,4 +157,5 @@ def read_terms(data: bytes, shown: object) -> ReleaseTerms:
         max_report_age=None if file.max_report_age_days is None else timedelta(days=file.max_report_age_days),
         verdicts=None if file.verdicts is None else frozenset(file.verdicts),
         has_rules=bool(file.rules),
+        measured=tuple(sorted(file.requires.model_fields_set - {"suites"})),
     )

@@ -10,12 +10,21 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from qaudit.attest.audit_facts import read_audit_facts
 from qaudit.attest.dsse import Sealer, parse_bundle
 from qaudit.attest.layout import REPORT_LIMIT, Places, places, refuse_inside, write_all
 from qaudit.attest.local_key import PasswordSource, load_signer, password_from_environment
 from qaudit.attest.manifest import hash_files, list_files
 from qaudit.attest.oms_signing import oms_beside
+from qaudit.attest.overwriting import (
+    Earlier,
+    refuse_left_over,
+    refuse_other_files,
+    refuse_other_suffix,
+    stale_oms,
+)
 from qaudit.attest.quantization import Making, gather
 from qaudit.attest.release_terms import read_terms
 from qaudit.attest.signing_gate import (
@@ -27,20 +36,22 @@ from qaudit.attest.signing_gate import (
 )
 from qaudit.attest.statement import build_statement, parse_statement, statement_digest
 from qaudit.attest.summaries import SummaryKind, build_summary, place_of, refuse_summary, resource_of
-from qaudit.errors import InputError
+from qaudit.errors import InputError, MalformedFile
 from qaudit.files import read_bounded, sha256_bytes
+from qaudit.strict_json import first_problem
 from qaudit.values import FileDigest
 
 DEFAULT_VALID_DAYS = 365
 MAX_VALID_DAYS = 3650
 
-# refuses a changed report, given its bytes, those of the policy and the report's place
-Recheck = Callable[[bytes, bytes, Path], None]
+# refuses a changed report, given its bytes, those of the policy and the report's place; returns whether
+# its figures were counted again
+Recheck = Callable[[bytes, bytes, Path], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What `sign` wrote."""
+    """What `sign` wrote; `recounted` says whether the report's figures were counted again before."""
 
     places: Places
     files: tuple[FileDigest, ...]
@@ -51,6 +62,7 @@ class Signed:
     recipe: Path | None = None
     oms: Path | None = None
     why_no_oms: str | None = None
+    recounted: bool = False
 
 
 def sign(
@@ -91,7 +103,8 @@ def sign(
         also: summaries of the audit to sign too, for tools that do not know qaudit's statement.
         resource_uri: where consumers fetch the release, for the verification summary.
         recheck: refuses a report that was changed after the audit, given its bytes, those of the policy
-            and the report's place; `qaudit.auditing.rechecking` has the one that `qaudit sign` takes.
+            and the report's place, and returns whether it counted again. `qaudit.sign` is this function
+            with the one of `qaudit.auditing.rechecking`, as `qaudit sign` has it.
         oms: also write an OMS signature, for tools that know no other; where the signer or the files
             do not allow one, `Signed.why_no_oms` says why.
 
@@ -138,6 +151,9 @@ def seal_release(
     """Run the signing gate and seal with any mode; `sign` says what the arguments are."""
     if not 1 <= valid_days <= MAX_VALID_DAYS:
         raise InputError(f"valid days {valid_days}: give 1 to {MAX_VALID_DAYS}")
+    if resource_uri is not None and "vsa" not in also:
+        raise InputError("--resource-uri names the release in a verification summary; add --also vsa")
+    refuse_other_suffix(out)
     verified = (now or datetime.now(UTC)).astimezone(UTC)
     report_bytes = read_bounded(report, REPORT_LIMIT)
     facts = read_audit_facts(report_bytes, report)
@@ -145,11 +161,14 @@ def seal_release(
     terms = read_terms(policy_bytes, policy_name)
     risk = accepted_risk(facts, accept_risk, report)
     refuse_against_terms(terms, facts, report, verified)
-    if recheck is not None:
-        recheck(report_bytes, policy_bytes, report)
+    recounted = recheck(report_bytes, policy_bytes, report) if recheck is not None else False
     where = places(path, out)
     entries = list_files(path)
     refuse_inside(path, where.bundle)
+    earlier = Earlier(where)
+    known = {where.report: report_bytes, where.policy: policy_bytes}
+    refuse_other_files(where, earlier, known)
+    refuse_left_over(path, where)
     files = hash_files(entries, on_file)
     refuse_other_bytes(path, files, facts, report)
     quantization, recipe = gather(making or Making(), path, files, facts.checkpoint.quantization)
@@ -164,17 +183,21 @@ def seal_release(
         verified=verified,
         not_after=not_after,
     )
-    payload = build()
+    try:
+        payload = build()
+    except ValueError as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise MalformedFile(report, f"cannot be signed: {problem}", "audit again") from error
     # what a consumer's parser would refuse must never leave the house
     statement = parse_statement(payload, where.bundle)
     resource = resource_of(path.absolute().name, statement, resource_uri)
     refuse_summary(also, statement)
-    beside = oms_beside(path, files, signer, where.bundle, wanted=oms)
+    beside = oms_beside(path, files, signer, where, earlier, wanted=oms)
     if beside.data is not None:
         payload = build(oms_sha256=sha256_bytes(beside.data))
         statement = parse_statement(payload, where.bundle)
     bundle = _sealed(signer, payload, where.bundle)
-    contents = {where.bundle: bundle, where.report: report_bytes, where.policy: policy_bytes}
+    contents = {where.bundle: bundle, **known}
     if recipe is not None:
         contents[where.recipe] = recipe
     for kind in dict.fromkeys(also):
@@ -183,7 +206,7 @@ def seal_release(
         contents[place] = _sealed(signer, summary, place)
     if beside.data is not None:
         contents[beside.place] = beside.data
-    write_all(where, contents)
+    write_all(where, contents, stale_oms(beside.place, earlier, contents))
     return Signed(
         places=where,
         files=files,
@@ -194,6 +217,7 @@ def seal_release(
         recipe=where.recipe if recipe is not None else None,
         oms=beside.place if beside.data is not None else None,
         why_no_oms=beside.why_not,
+        recounted=recounted,
     )
 
 

@@ -81,18 +81,27 @@ def refuse_against_terms(terms: ReleaseTerms, facts: AuditFacts, report: Path, n
 def end_of_approval(terms: ReleaseTerms, facts: AuditFacts, verified: datetime, valid: timedelta) -> datetime:
     """Return when an approval ends: after the days asked for, or sooner if the report is then too old."""
     end = verified + valid
-    return end if terms.max_report_age is None else min(end, facts.made_at + terms.max_report_age)
+    # compared as spans: a policy may allow more days than the calendar has
+    if terms.max_report_age is None or end - facts.made_at <= terms.max_report_age:
+        return end
+    return facts.made_at + terms.max_report_age
 
 
 def accepted_risk(facts: AuditFacts, reason: str | None, report: Path) -> str | None:
     """Return the reason to sign although the verdict is not pass, None where it is.
 
     Raises:
-        GateFailure: the verdict is not pass, and no reason was given.
+        GateFailure: the verdict is not pass, and no reason was given; or it is, against its own rules.
         InputError: a reason was given and is not needed, or is not one plain line.
     """
     verdict = facts.verdict
     if verdict.status == "pass":
+        against = sorted({rule.rule for rule in verdict.rules if rule.status != "pass"})
+        if against:
+            raise GateFailure(
+                f"{report}: says pass, and its own rules do not ({', '.join(against)}); the report was"
+                " changed, audit again"
+            )
         if reason is not None:
             raise InputError(f"{report}: the verdict is pass, there is no risk to accept; drop --accept-risk")
         return None
@@ -103,7 +112,9 @@ def accepted_risk(facts: AuditFacts, reason: str | None, report: Path) -> str | 
             ' repair the checkpoint, or sign with --accept-risk "reason"'
         )
     reason = reason.strip()
-    if not reason or len(reason) > MAX_RISK_LENGTH or re.fullmatch(LINE_PATTERN, reason) is None:
+    # a surrogate stands for a byte of the command line that was no text
+    plain = re.fullmatch(LINE_PATTERN, reason) and not re.search("[\ud800-\udfff]", reason)
+    if not reason or len(reason) > MAX_RISK_LENGTH or not plain:
         raise InputError(f"--accept-risk: give a reason in one line of at most {MAX_RISK_LENGTH} characters")
     return reason
 

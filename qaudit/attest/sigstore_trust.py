@@ -97,6 +97,11 @@ def refreshed_trust(instance: PublicInstance) -> SigstoreTrust:
     return tuf_trust(_TUF_URLS[instance])
 
 
+def public_at(url: str) -> PublicInstance | None:
+    """Return which public instance has its TUF repository at an address, None for a private one."""
+    return next((name for name, known in _TUF_URLS.items() if known == url.rstrip("/")), None)
+
+
 def read_trust_config(path: Path) -> SigstoreTrust:
     """Read a private instance from a client trust configuration or a bare trusted root (JSON).
 
@@ -140,7 +145,7 @@ def tuf_trust(url: str, root: Path | None = None) -> SigstoreTrust:
     """
     require_sigstore()
     url = url.rstrip("/")
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if _scheme_and_host(url) is None:
         raise InputError(f"--tuf-url {url}: not an http or https address")
     known = _packaged(url, "root.json")
     if root is None and known is None:
@@ -168,11 +173,12 @@ def _fetch(url: str, root: Path | None) -> "ClientTrustConfig":
         cause = error.__cause__
         if isinstance(cause, RepositoryError):
             raise VerificationFailed(
-                f"{url}: the TUF metadata does not verify ({_named(cause)}); check --tuf-root"
+                f"{url}: the TUF metadata does not verify ({_meaning(cause)}); check --tuf-root"
             ) from error
         if isinstance(cause, DownloadError | OSError):
             raise EnvironmentProblem(
-                f"{url}: cannot be fetched ({_named(cause)}); check the network, or give --trust-config FILE"
+                f"{url}: cannot be fetched ({_unfetched(cause)}); check the network, or give --trust-config"
+                " FILE"
             ) from error
         raise InputError(f"{url}: not a usable TUF repository ({cause or error})") from error
     except (Error, ValueError) as error:
@@ -184,8 +190,32 @@ def _fetch(url: str, root: Path | None) -> "ClientTrustConfig":
         ) from error
 
 
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__} {error}".strip()
+def _meaning(error: BaseException) -> str:
+    """Return what a TUF client's refusal means."""
+    from tuf.api import exceptions
+
+    meanings: tuple[tuple[type[Exception], str], ...] = (
+        (exceptions.ExpiredMetadataError, "it has expired: an old state, or one that nobody renews"),
+        (exceptions.BadVersionNumberError, "another version than must follow: an older state"),
+        (exceptions.UnsignedMetadataError, "not signed by those whom the trusted root names"),
+        (exceptions.LengthOrHashMismatchError, "a file is not the one that the metadata lists"),
+    )
+    said = " ".join(str(error).split())
+    meaning = next((words for kind, words in meanings if isinstance(error, kind)), type(error).__name__)
+    return f"{meaning}; {said}" if said else meaning
+
+
+def _unfetched(error: BaseException) -> str:
+    """Return why nothing came, for whom the names of a TUF client's errors say nothing."""
+    from tuf.api.exceptions import DownloadHTTPError, SlowRetrievalError
+
+    if isinstance(error, DownloadHTTPError):
+        return f"it answers {error.status_code}"
+    if isinstance(error, SlowRetrievalError):
+        # what the client calls every connection that fails, one that is refused too
+        return "no connection, or no answer in time"
+    said = " ".join(str(error).split())[:300]
+    return said or type(error).__name__
 
 
 def _packaged(url: str, name: str) -> bytes | None:
@@ -238,13 +268,21 @@ def _windows(root: "TrustedRoot") -> "Iterator[TimeRange]":
 def _refuse_plain_http(name: str, config: "SigningConfig") -> None:
     services: list[Any] = [*config.ca_urls, *config.oidc_urls, *config.rekor_tlog_urls, *config.tsa_urls]
     for service in services:
-        parts = urlsplit(service.url)
-        if parts.scheme == "https" and parts.hostname:
-            continue
-        if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+        found = _scheme_and_host(service.url)
+        if found is not None and (found[0] == "https" or _is_loopback(found[1])):
             continue
         # the identity token goes to these services
         raise _not_a_config(name, f"{service.url} is not an https address")
+
+
+def _scheme_and_host(url: str) -> tuple[str, str] | None:
+    """Return the two of an http or https address, None for anything else."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # half an IPv6 address, or a port that is no number
+        return None
+    return (parts.scheme, host) if parts.scheme in ("http", "https") and host else None
 
 
 def _is_loopback(host: str) -> bool:

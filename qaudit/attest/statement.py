@@ -4,7 +4,7 @@ Subjects are every file of the checkpoint; `qaudit.attest.predicate` says what s
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 import rfc8785
@@ -35,6 +35,7 @@ from qaudit.attest.predicate import (
     Tool,
     Verdict,
 )
+from qaudit.attest.utc_times import parse_utc, utc_text
 from qaudit.errors import VerificationFailed
 from qaudit.files import sha256_bytes
 from qaudit.strict_json import load_strict, parse_as
@@ -42,7 +43,6 @@ from qaudit.values import FileDigest
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://qaudit.dev/attestation/audit/v1"
-_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Subject(Part):
@@ -141,8 +141,8 @@ def build_statement(
             ),
             engine=Engine(**facts.engine.model_dump()),
             modelSignature=None if oms_sha256 is None else ModelSignature(digest=Digest(sha256=oms_sha256)),
-            timeVerified=verified.astimezone(UTC).strftime(_TIME_FORMAT),
-            notAfter=not_after.astimezone(UTC).strftime(_TIME_FORMAT),
+            timeVerified=utc_text(verified),
+            notAfter=utc_text(not_after),
         ),
     )
     return rfc8785.dumps(statement.model_dump(mode="json", by_alias=True, exclude_none=True))
@@ -191,7 +191,7 @@ def parse_statement(payload: bytes, where: object) -> Statement:
 
 def parse_time(text: Time) -> datetime:
     """Return a statement's time as an aware datetime; raises ValueError for a day that is not."""
-    return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)
+    return parse_utc(text)
 
 
 def statement_digest(payload: bytes) -> str:

@@ -92,7 +92,9 @@ def resource_of(name: str, statement: Statement, uri: str | None) -> str:
     if uri is None:
         digests = list(statement.digests().values())
         digest = digests[0] if len(digests) == 1 else statement.predicate.manifest.digest.sha256
-        return f"pkg:generic/{quote(name, safe='')}?checksum=sha256:{digest}"
+        # a name that is not UTF-8 is escaped byte by byte, as it lies on the disk
+        encoded = quote(name, safe="", errors="surrogateescape")
+        return f"pkg:generic/{encoded}?checksum=sha256:{digest}"
     if len(uri) > MAX_URI_LENGTH or _URI.fullmatch(uri) is None:
         raise InputError(f"--resource-uri {uri[:100]!a}: not a URI; give where the release is fetched")
     return uri

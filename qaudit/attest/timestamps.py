@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from qaudit.attest.keyless_material import MALFORMED
 from qaudit.attest.timestamp_form import check_form
+from qaudit.attest.utc_times import utc_text
 from qaudit.attest.validity_windows import is_open
 from qaudit.errors import VerificationFailed
 
@@ -71,7 +72,7 @@ def _stamped(
             _refuse_unsigned_parts(der, found.chain, where)
             return found.at
     raise VerificationFailed(
-        f"{where}: was timestamped at {vouched[0].at:%Y-%m-%dT%H:%M:%SZ}, when the trusted root did not give"
+        f"{where}: was timestamped at {utc_text(vouched[0].at)}, when the trusted root did not give"
         " the authority that right (validFor); do not trust it"
     )
 
@@ -82,11 +83,12 @@ def _vouched(
     from cryptography.x509 import load_der_x509_certificate
     from rfc3161_client import VerificationError, VerifierBuilder
 
-    chain = [load_der_x509_certificate(c.raw_bytes) for c in authority.cert_chain.certificates]
-    if len(chain) < 2:
-        return None
-    builder = VerifierBuilder(tsa_certificate=chain[0], intermediates=chain[1:-1], roots=[chain[-1]])
     try:
+        # a broken certificate in the root vouches for nothing
+        chain = [load_der_x509_certificate(c.raw_bytes) for c in authority.cert_chain.certificates]
+        if len(chain) < 2:
+            return None
+        builder = VerifierBuilder(tsa_certificate=chain[0], intermediates=chain[1:-1], roots=[chain[-1]])
         builder.build().verify_message(response, signature)
     except (VerificationError, *MALFORMED):
         return None

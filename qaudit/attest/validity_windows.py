@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
+from qaudit.attest.utc_times import utc_text
+
 if TYPE_CHECKING:
     from sigstore_models.common.v1 import TimeRange
     from sigstore_models.trustroot.v1 import CertificateAuthority, TransparencyLogInstance, TrustedRoot
@@ -27,8 +29,8 @@ class Closed:
     end: datetime | None
 
     def __str__(self) -> str:
-        begin = f"from {_shown(self.start)} " if self.start else ""
-        until = f"until {_shown(self.end)}" if self.end else "on"
+        begin = f"from {utc_text(self.start)} " if self.start else ""
+        until = f"until {utc_text(self.end)}" if self.end else "on"
         return f"{self.name}: {begin}{until}"
 
 
@@ -74,7 +76,3 @@ def root_at(
 
 def _closed(name: str, window: "TimeRange | None") -> Closed:
     return Closed(name, window.start if window else None, window.end if window else None)
-
-
-def _shown(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -18,11 +18,14 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
-from qaudit.attest.layout import places
+from qaudit.attest.layout import find_signature, places
 from qaudit.attest.manifest import OMS_SIGNATURE, SIDECAR_FOLDER, UnsignableTree, list_files
+from qaudit.attest.oms_signing import oms_place
 from qaudit.attest.private_copy import Copying, copy_privately, name_originals, private_folder
+from qaudit.attest.release_checks import usual_place
 from qaudit.attest.verifying import Verified, verify
 from qaudit.errors import InputError, QauditError, VerificationFailed
+from qaudit.files import long_names_refused
 
 PREFIX = "qaudit-held-"
 
@@ -59,6 +62,7 @@ class VerifiedCheckpoint(AbstractContextManager[Path]):
     ) -> None:
         self._stack.close()
 
+    @long_names_refused()
     def _hold(self, scratch: Path) -> Path:
         held = scratch / "checkpoint" / (Path(os.path.abspath(self._path)).name or "checkpoint")
         options = dict(self._options)
@@ -66,13 +70,15 @@ class VerifiedCheckpoint(AbstractContextManager[Path]):
         originals = {held.parent: Path(os.path.abspath(self._path)).parent}
         options["ignore_paths"] = tuple(options.get("ignore_paths", ()))
         try:
-            wanted = _checkpoint_files(self._path, held, options["ignore_paths"])
+            wanted = _checkpoint_files(self._path, held, options["ignore_paths"], named=bundle is not None)
         except UnsignableTree as error:
             raise VerificationFailed(str(error)) from error
         if bundle is not None:
+            bundle = usual_place(self._path, bundle)
             copied = options["bundle"] = _held_bundle(bundle, self._path, held, scratch / "signature")
             originals[copied.parent] = bundle.absolute().parent
-            wanted |= _signature_files(places(self._path, bundle).every, copied.parent)
+            own = (*places(self._path, bundle).every, oms_place(self._path, bundle))
+            wanted |= _signature_files(own, copied.parent)
         copy_privately((Copying(source, target) for target, source in wanted.items()), scratch)
         try:
             self._verified = verify(held, **options)
@@ -87,11 +93,12 @@ def verified_checkpoint(
     path: Path | str,
     *,
     folder: Path | str | None = None,
+    require_audit: bool = True,
     **options: Any,  # noqa: ANN401 - those of verify, which checks them
 ) -> VerifiedCheckpoint:
     """Give a private copy of a checkpoint that passed the gate, for as long as a `with` block runs.
 
-        with verified_checkpoint("model.gguf", key="release.pub.pem", require_audit=True) as path:
+        with verified_checkpoint("model.gguf", key="release.pub.pem") as path:
             llama = Llama(str(path))
 
     Nothing may use the path after the block: the copy is removed. Files that `ignore_paths` leaves
@@ -102,6 +109,8 @@ def verified_checkpoint(
         folder: where the copy is made; by default the system's folder for temporary files. Name one
             on the checkpoint's own disk where that shares blocks (btrfs, xfs), or one in memory such
             as `/dev/shm`.
+        require_audit: refuse a bare OMS signature, as nothing says that its files were audited. Unlike
+            `verify` this is not asked for: what is loaded is audited unless somebody says otherwise.
         options: those of `qaudit.attest.verify`, such as `key`; `bundle` too is copied first.
 
     Raises:
@@ -110,21 +119,29 @@ def verified_checkpoint(
         InputError: something given is unusable, or there is no signature at all.
         OutputProblem: the copy cannot be made.
     """
+    options["require_audit"] = require_audit
     inspect.signature(verify).bind(path, **options)
     return VerifiedCheckpoint(Path(path), None if folder is None else Path(folder), options)
 
 
-def _checkpoint_files(path: Path, held: Path, ignored: tuple[str, ...]) -> dict[Path, Path]:
-    """Return the copies to make, as target to source: what is signed, and the signatures with it."""
-    entries = list_files(path, [PurePosixPath(name) for name in ignored])
+def _checkpoint_files(path: Path, held: Path, ignored: tuple[str, ...], *, named: bool) -> dict[Path, Path]:
+    """Return the copies to make, as target to source: what is signed, and what the gate will look at."""
+    left_out = [PurePosixPath(name) for name in ignored]
+    entries = list_files(path, left_out)
+    usual = places(path)
     if path.is_dir():
         wanted = {held.joinpath(*entry.name.split("/")): entry.path for entry in entries}
-        usual = places(path).every
-        wanted |= {held / OMS_SIGNATURE: path / OMS_SIGNATURE} if (path / OMS_SIGNATURE).is_file() else {}
-        return wanted | _signature_files(usual, held / SIDECAR_FOLDER)
+        if PurePosixPath(OMS_SIGNATURE) not in left_out:
+            wanted |= _signature_files((path / OMS_SIGNATURE,), held)
+        if PurePosixPath(SIDECAR_FOLDER) not in left_out:
+            wanted |= _signature_files(usual.every, held / SIDECAR_FOLDER)
+        return wanted
     wanted = {held.with_name(entry.name): entry.path for entry in entries}
-    bare = (path.with_name(path.name + ".sig"), path.with_name(OMS_SIGNATURE))
-    return wanted | _signature_files((*places(path).every, *bare), held.parent)
+    if named:  # its neighbours are of another signature
+        return wanted
+    found = find_signature(path)
+    own = (*usual.every, oms_place(path, found)) if found == usual.bundle else (found,)
+    return wanted | _signature_files(own, held.parent)
 
 
 def _signature_files(paths: tuple[Path, ...], folder: Path) -> dict[Path, Path]:

@@ -4,12 +4,13 @@ The order matters: parse strictly, authenticate, check the types, list the tree 
 every file, compare report and policy, check time and revocation, and only then the decision.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from qaudit.attest.dsse import Authenticator, Bundle, SignedBy, parse_bundle
+from qaudit.attest.files_differ import FilesDiffer
 from qaudit.attest.layout import (
     BUNDLE_LIMIT,
     RECIPE_LIMIT,
@@ -21,36 +22,28 @@ from qaudit.attest.layout import (
 )
 from qaudit.attest.manifest import UnsignableTree, differences, hash_files, list_files, manifest_digest
 from qaudit.attest.oms import OMS_PREDICATE_TYPE, verify_oms
-from qaudit.attest.oms_signing import oms_place, refuse_other_oms
+from qaudit.attest.oms_signing import oms_place
 from qaudit.attest.oms_statement import OLD_OMS_PREDICATE_TYPE
 from qaudit.attest.predicate import Predicate
 from qaudit.attest.release_checks import (
     check_decision,
+    check_oms,
     check_recipe,
     check_terms,
     check_time,
+    refuse_unchecked,
     signed_companion,
+    usual_place,
 )
 from qaudit.attest.release_terms import POLICY_LIMIT, ReleaseTerms, read_policy, read_terms
 from qaudit.attest.revocation import read_revocations
+from qaudit.attest.signed_facts import check_facts, check_policy_name
 from qaudit.attest.statement import Statement, parse_statement, payload_types, statement_digest
 from qaudit.attest.summaries import SummaryKind, check_summaries
 from qaudit.attest.trusted_signers import CertificateTrust, Identity, authenticator_for
 from qaudit.errors import InputError, VerificationFailed
+from qaudit.files import long_names_refused
 from qaudit.values import FileDigest
-
-NAMED_PROBLEMS = 20
-
-
-class FilesDiffer(VerificationFailed):
-    """Files of the checkpoint are not as signed; `problems` names every one of them."""
-
-    def __init__(self, path: Path, problems: tuple[str, ...]) -> None:
-        shown = "; ".join(problems[:NAMED_PROBLEMS])
-        more = len(problems) - NAMED_PROBLEMS
-        rest = f"; and {more} more" if more > 0 else ""
-        super().__init__(f"{path}: not as signed: {shown}{rest}; do not load it, fetch the release again")
-        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +72,7 @@ class Verified:
         return self.audit is not None
 
 
+@long_names_refused()
 def verify(
     path: Path | str,
     *,
@@ -124,7 +118,7 @@ def verify(
     authenticator = authenticator_for(key=key, certificate=certificate, identity=identity, now=now)
     if not checkpoint.exists():
         raise InputError(f"{checkpoint}: no such file or folder; check the path")
-    where = Path(bundle) if bundle is not None else find_signature(checkpoint)
+    where = find_signature(checkpoint) if bundle is None else usual_place(checkpoint, Path(bundle))
     revocations = frozenset[str]() if revoked is None else read_revocations(Path(revoked))
     consumer = None if policy is None else _consumer_terms(policy)
     signed = parse_bundle(_read_signature(where, named=bundle is not None), where)
@@ -137,7 +131,7 @@ def verify(
         )
     try:
         if predicate_type == OMS_PREDICATE_TYPE:
-            if bundle is None and where == places(checkpoint).bundle:
+            if (bundle is None or checkpoint.is_dir()) and where == places(checkpoint).bundle:
                 raise VerificationFailed(
                     f"{where}: a bare OMS signature lies in the place of the audit's; fetch the release again"
                 )
@@ -150,7 +144,7 @@ def verify(
                 signed,
                 where,
                 authenticator,
-                ignore_paths,
+                tuple(ignore_paths),
                 revocations,
                 named=bundle is not None,
             )
@@ -178,12 +172,14 @@ def _verify_bare(
     signed: Bundle,
     where: Path,
     authenticator: Authenticator,
-    ignore_paths: Iterable[str],
+    ignore_paths: tuple[str, ...],
     revocations: frozenset[str],
     *,
     named: bool,
 ) -> Verified:
     signed_by, names = verify_oms(checkpoint, signed, where, authenticator, ignore_paths, named=named)
+    # the signature leaves itself out, and nothing else that nobody signed
+    refuse_unchecked(checkpoint, where, bare=True, ignored=ignore_paths)
     digest = _refuse_revoked(signed.payload, where, revocations)
     return Verified(checkpoint, where, signed_by, digest, names, audit=None)
 
@@ -203,16 +199,18 @@ def _verify_audited(
     signed_by = authenticator.authenticate(signed, where.bundle)
     statement = parse_statement(signed.payload, where.bundle)
     predicate = statement.predicate
-    _compare_files(checkpoint, statement, where, on_file)
-    signed_companion(where.report, REPORT_LIMIT, predicate.report.digest.sha256, "report")
+    found = _compare_files(checkpoint, statement, where, on_file)
+    oms = oms_place(checkpoint, where.bundle)
+    refuse_unchecked(checkpoint, where.bundle, *([oms] if predicate.modelSignature else []))
+    report = signed_companion(where.report, REPORT_LIMIT, predicate.report.digest.sha256, "report")
     in_force = signed_companion(where.policy, POLICY_LIMIT, predicate.policy.digest.sha256, "policy")
-    recipe = check_recipe(predicate, where, RECIPE_LIMIT)
+    recipe = check_recipe(predicate, where, RECIPE_LIMIT, found)
     if consumer is not None and consumer.has_rules and consumer.sha256 != predicate.policy.digest.sha256:
         raise VerificationFailed(
             f"{where.policy}: the release was judged by the policy {predicate.policy.name!r} version"
             f" {predicate.policy.version}, not by {consumer.shown}; audit it against yours"
         )
-    refuse_other_oms(oms_place(checkpoint, where.bundle), _oms_digest(predicate))
+    check_oms(oms, predicate)
     check_time(predicate, signed_by.signed_at, where.bundle, now)
     digest = _refuse_revoked(signed.payload, where.bundle, revocations)
     summaries = check_summaries(where, authenticator, signed_by, statement, signed.raw)
@@ -221,6 +219,8 @@ def _verify_audited(
     if consumer is not None:
         check_terms(consumer, predicate, where.bundle, now, whose="your policy")
         accept_conditional = accept_conditional or predicate.verdict.status in (consumer.verdicts or ())
+    check_facts(report, where.report, predicate, found)
+    check_policy_name(signed_terms, predicate, where.policy)
     check_decision(predicate, where.bundle, accept_conditional=accept_conditional)
     return Verified(
         checkpoint,
@@ -236,14 +236,15 @@ def _verify_audited(
     )
 
 
-def _oms_digest(predicate: Predicate) -> str | None:
-    return None if predicate.modelSignature is None else predicate.modelSignature.digest.sha256
-
-
 def _consumer_terms(policy: Path | str) -> ReleaseTerms:
     terms = read_terms(read_policy(policy), policy)
     if not terms.asks_something:
         raise InputError(f"{policy}: asks for nothing, so nothing can be verified by it; see docs/signing.md")
+    if terms.measured and not terms.has_rules:
+        raise InputError(
+            f"{policy}: requires.{terms.measured[0]} is for rules to judge by, and this policy has none;"
+            " leave the key out, or add rules and audit by them"
+        )
     return terms
 
 
@@ -269,7 +270,7 @@ def _compare_files(
     statement: Statement,
     where: Places,
     on_file: Callable[[FileDigest], None] | None,
-) -> None:
+) -> Sequence[FileDigest]:
     signed = statement.digests()
     found = hash_files(list_files(checkpoint), on_file)
     problems = differences(signed, {file.path: file.sha256 for file in found})
@@ -285,6 +286,7 @@ def _compare_files(
         raise VerificationFailed(
             f"{where.bundle}: its manifest contradicts its list of files; do not trust it"
         )
+    return found
 
 
 def _refuse_revoked(payload: bytes, where: Path, revocations: frozenset[str]) -> str:

@@ -28,6 +28,8 @@ def response_lines(suites: Sequence[Suite], judged: Judged) -> Iterator[str]:
             "id": item.id,
             "category": item.category,
             "expectation": suite.expectation,
+            # of such a suite nothing counts towards the pooled rates
+            "derived_from": suite.derived_from,
             "turns": list(item.turns),
         }
         for arm in ARMS:

@@ -20,9 +20,12 @@ class EventBars:
     Args:
         console: where to show; bars are shown on a terminal only.
         done: how much of a task is done; counts if left out.
+        transient: take the bars away at the end.
     """
 
-    def __init__(self, console: Console, done: ProgressColumn | None = None) -> None:
+    def __init__(
+        self, console: Console, done: ProgressColumn | None = None, *, transient: bool = False
+    ) -> None:
         self._console = console
         self._bars = Progress(
             # names of files and rows are not ours: a bracket in one is no markup
@@ -31,6 +34,7 @@ class EventBars:
             done or MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=console,
+            transient=transient,
             disable=not console.is_terminal,
         )
 

@@ -1,16 +1,16 @@
-"""Progress of a download on a terminal; on anything else one line, and none if nothing is fetched."""
+"""Progress of a release's download and check on a terminal; elsewhere one line, if anything is fetched."""
 
 from rich.console import Console
-from rich.progress import DownloadColumn, TaskID
+from rich.progress import TaskID
 
-from qaudit.cli.event_bars import EventBars
+from qaudit.cli.hashing_progress import HashingProgress
 
 
-class FetchProgress(EventBars):
+class FetchProgress(HashingProgress):
     """Shows the bytes of one release; call it with those that are there and those needed."""
 
     def __init__(self, console: Console, name: str) -> None:
-        super().__init__(console, DownloadColumn())
+        super().__init__(console, "checking")
         self._name = name
         self._task: TaskID | None = None
 
@@ -22,3 +22,5 @@ class FetchProgress(EventBars):
             self._say(f"fetching {self._name}")
             self._task = self._bars.add_task("fetching", total=total)
         self._bars.update(self._task, completed=done, total=total)
+        # the check begins when all is here
+        self._show(visible=done == total)

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from qaudit import __version__
 from qaudit.errors import ExitCode, QauditError
+from qaudit.files import long_names_refused
 
 # name -> module, function or sub-application, and the line for --help; loaded when used, so that one
 # command does not pay for the imports of another
@@ -118,7 +119,8 @@ def run(arguments: list[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     command: Callable[..., Any] = typer.main.get_command(app)
     try:
-        result = command(args=arguments, prog_name="qaudit", standalone_mode=False)
+        with long_names_refused():
+            result = command(args=arguments, prog_name="qaudit", standalone_mode=False)
     except QauditError as error:
         _complain(console, str(error))
         return int(error.exit_code)

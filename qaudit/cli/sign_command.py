@@ -156,9 +156,9 @@ def sign_command(
 
     from qaudit.attest.keyless_signing import KeylessSealer
     from qaudit.attest.quantization import Making
-    from qaudit.attest.signing import sign
     from qaudit.attest.summaries import KINDS, place_of
-    from qaudit.auditing.rechecking import refuse_changed_report
+    from qaudit.auditing.approval import sign
+    from qaudit.cli.hashing_progress import signing_progress
     from qaudit.cli.quantization_claims import quantization_claims
 
     console = Console(stderr=True)
@@ -171,25 +171,27 @@ def sign_command(
         instance=Instance(trust_config, staging, tuf_url, tuf_root),
         warn=lambda text: console.print(f"warning: {text}", markup=False, soft_wrap=True, highlight=False),
     )
-    signed = sign(
-        path,
-        report=report,
-        signer=signer,
-        policy=policy,
-        out=out,
-        accept_risk=accept_risk,
-        valid_days=valid_days,
-        making=Making(quantizer, imatrix, recipe, quantization_claims(path)),
-        also=tuple(kind for kind in KINDS if kind in (also or ())),
-        resource_uri=resource_uri,
-        recheck=refuse_changed_report,
-        oms=oms,
-    )
+    with signing_progress(console, path) as progress:
+        signed = sign(
+            path,
+            report=report,
+            signer=signer,
+            policy=policy,
+            out=out,
+            accept_risk=accept_risk,
+            valid_days=valid_days,
+            making=Making(quantizer, imatrix, recipe, quantization_claims(path)),
+            also=tuple(kind for kind in KINDS if kind in (also or ())),
+            resource_uri=resource_uri,
+            oms=oms,
+            on_file=progress.hashed,
+        )
     who = signer.signed_by if isinstance(signer, KeylessSealer) else None
     if as_json:
         document = {
             "signed": True,
             "decision": signed.decision,
+            "recounted": signed.recounted,
             "bundle": str(signed.places.bundle),
             "report": str(signed.places.report),
             "policy": str(signed.places.policy),
@@ -202,6 +204,14 @@ def sign_command(
             "signed_by": {"identity": who.identity, "issuer": who.issuer} if who else None,
         }
         typer.echo(json.dumps(document, indent=2))
+    if not signed.recounted:
+        console.print(
+            "warning: responses.jsonl is not beside the report, so its figures were not counted again; sign"
+            " in the folder that the audit left",
+            markup=False,
+            soft_wrap=True,
+            highlight=False,
+        )
     count = f"{len(signed.files)} file{'s' if len(signed.files) != 1 else ''}"
     console.print(
         f"signed as {signed.decision}: {count}, report and policy; valid until {signed.not_after}\n"

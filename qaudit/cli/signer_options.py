@@ -64,6 +64,17 @@ class Instance:
         """Whether any of them was given."""
         return bool(self.trust_config or self.staging or self.tuf_url or self.tuf_root)
 
+    @property
+    def public(self) -> "PublicInstance | None":
+        """The public instance that is meant, None for a private one."""
+        from qaudit.attest.sigstore_trust import public_at
+
+        if self.trust_config is not None:
+            return None
+        if self.tuf_url is not None:
+            return public_at(self.tuf_url)
+        return "staging" if self.staging else "production"
+
     def trust(self, *, fresh: bool) -> "SigstoreTrust":
         """Return the instance.
 
@@ -132,8 +143,10 @@ def _keyless_sealer(identity_token: str | None, instance: Instance, warn: Callab
     token = token_from_environment() if identity_token is None else given_token(identity_token, sys.stdin)
     if identity_token is not None and token == identity_token:
         warn("a token on the command line is in process lists; give its file, -, or set SIGSTORE_ID_TOKEN")
-    if not instance.is_named:
-        warn("the public Sigstore instance publishes your identity and digests of what you sign, for ever")
+    public = instance.public
+    if public is not None:
+        which = "staging instance" if public == "staging" else "instance"
+        warn(f"the public Sigstore {which} publishes your identity and digests of what you sign, for ever")
     trust = instance.trust(fresh=True)
     return KeylessSealer(trust, token if token is not None else lambda: _token_at_hand(trust))
 

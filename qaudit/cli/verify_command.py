@@ -140,8 +140,8 @@ def verify_command(
 
     from rich.console import Console
 
+    from qaudit.attest.files_differ import FilesDiffer
     from qaudit.attest.keyless_verifying import Workflow
-    from qaudit.attest.verifying import FilesDiffer
     from qaudit.checkpoints.hub_spec import hub_text
     from qaudit.cli.fetch_progress import FetchProgress
     from qaudit.errors import VerificationFailed
@@ -163,6 +163,7 @@ def verify_command(
                 given,
                 out=out,
                 progress=progress,
+                on_file=progress.hashed,
                 key=key,
                 certificate=certificate,
                 identity=expected,
@@ -184,9 +185,14 @@ def verify_command(
             }
             typer.echo(json.dumps(document, indent=2))
         raise
+    load_from = None if out is None else str(place.verified.path)
     if as_json:
-        typer.echo(json.dumps(_document(place.shown, place.verified), indent=2))
-    console.print(_prose(place.shown, place.verified), markup=False, soft_wrap=True, highlight=False)
+        document = _document(place.shown, place.verified) | {"load_from": load_from}
+        typer.echo(json.dumps(document, indent=2))
+    loading = f"\nload it from: {load_from}" if load_from else ""
+    console.print(
+        _prose(place.shown, place.verified) + loading, markup=False, soft_wrap=True, highlight=False
+    )
 
 
 def _document(shown: str, verified: "Verified") -> dict[str, Any]:
@@ -239,19 +245,23 @@ def _prose(shown: str, verified: "Verified") -> str:
 
 
 def _signer_document(signer: "SignedBy") -> dict[str, Any]:
+    from qaudit.attest.utc_times import utc_text
+
     at = signer.signed_at
     return {
         "mode": signer.mode,
         "identity": signer.identity,
         "issuer": signer.issuer,
-        "signed_at": at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else None,
+        "signed_at": utc_text(at) if at else None,
         # its name while keys were the only mode
         "key_sha256": signer.identity if signer.mode == "key" else None,
     }
 
 
 def _signer_prose(signer: "SignedBy") -> str:
+    from qaudit.attest.utc_times import utc_text
+
     if signer.mode == "key":
         return f"the key {signer.identity[:16]}"
-    at = f" at {signer.signed_at:%Y-%m-%dT%H:%M:%SZ}" if signer.signed_at else ""
+    at = f" at {utc_text(signer.signed_at)}" if signer.signed_at else ""
     return f"{signer.identity} ({signer.issuer}){at}"

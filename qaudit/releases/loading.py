@@ -82,7 +82,8 @@ def verified_checkpoint(
     Args:
         given: a path, `hf://org/repo[@revision][/file]`, or `oci:LAYOUT[:TAG|@sha256:DIGEST]`.
         folder: where the copy is made; by default the system's folder for temporary files.
-        options: those of `qaudit.attest.verify`, such as `key` or `identity`.
+        options: those of `qaudit.attest.verify`, such as `key` or `identity`; but an audit is required
+            unless `require_audit=False` says otherwise.
 
     Raises:
         TypeError: there is no such option.

@@ -6,6 +6,7 @@ signature. Report, policy and recipe are looked up by the digests in the signatu
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from qaudit.attest.predicate import Predicate
 from qaudit.attest.statement import PREDICATE_TYPE, parse_statement, payload_types
 from qaudit.attest.summaries import TEST_RESULT_TYPE, VSA_TYPE
 from qaudit.checkpoints.hub_spec import is_plain_path
-from qaudit.errors import InputError, MalformedFile
+from qaudit.errors import InputError, MalformedFile, VerificationFailed
 from qaudit.releases import oci_manifests as oci
 from qaudit.releases.shown_files import scratch_folder, show
 
@@ -57,6 +58,7 @@ def oci_folder(artifact: Artifact) -> Iterator[tuple[Path, str, Mapping[Path, Pa
     Raises:
         InputError: there is no such layout, tag or digest, or not one signature to choose.
         MalformedFile: it is not a layout, or names lead out of the folder.
+        VerificationFailed: a file of the checkpoint is missing.
         OutputProblem: the folder cannot be made.
     """
     layout = artifact.layout
@@ -124,7 +126,13 @@ def _files(layout: Path, digest: str, manifest: oci.Manifest) -> dict[str, Path]
             )
         if name in files or name == OMS_SIGNATURE or name.split("/")[0] == ".qaudit":
             raise MalformedFile(where, f"holds {name!a:.100} twice or out of place", "pack it again")
-        files[name] = oci.blob_path(layout, layer.sha256)
+        blob = oci.blob_path(layout, layer.sha256)
+        if not os.path.lexists(blob):
+            # the answer that a missing file gets on disk
+            raise VerificationFailed(
+                f"{layout}: {name} is missing (no blob sha256:{layer.sha256}); fetch the release again"
+            )
+        files[name] = blob
     if not files:
         raise InputError(f"{layout}: {digest} holds no files; it is no checkpoint")
     return files

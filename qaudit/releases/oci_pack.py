@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qaudit.attest.dsse import parse_bundle
+from qaudit.attest.files_differ import FilesDiffer
 from qaudit.attest.layout import (
     BUNDLE_LIMIT,
     REPORT_LIMIT,
@@ -20,10 +21,10 @@ from qaudit.attest.layout import (
 from qaudit.attest.manifest import OMS_SIGNATURE, Entry, differences, hash_files, list_files
 from qaudit.attest.private_copy import Copying, copy_privately
 from qaudit.attest.statement import PREDICATE_TYPE, parse_statement, payload_types
-from qaudit.attest.verifying import FilesDiffer
 from qaudit.errors import InputError, OutputProblem
-from qaudit.files import folder_written_whole, make_folder, sha256_bytes
+from qaudit.files import folder_written_whole, long_names_refused, make_folder, sha256_bytes
 from qaudit.releases import oci_manifests as oci
+from qaudit.releases.oci_folder import SCHEME, oci_text
 from qaudit.values import FileDigest
 
 DEFAULT_TAG = "latest"
@@ -39,6 +40,7 @@ class Packed:
     signatures: tuple[str, ...]
 
 
+@long_names_refused()
 def pack(path: Path, out: Path, *, tag: str = DEFAULT_TAG, bundle: Path | None = None) -> Packed:
     """Write a signed checkpoint with its signatures as an OCI image layout.
 
@@ -52,10 +54,15 @@ def pack(path: Path, out: Path, *, tag: str = DEFAULT_TAG, bundle: Path | None =
         bundle: the signature's place, when it is not the usual one.
 
     Raises:
-        InputError: the checkpoint is not signed, or something cannot be read.
+        InputError: the checkpoint is not signed, something cannot be read, or the tag is none.
         VerificationFailed: a bundle is none, or the files are not those that it lists.
         OutputProblem: the layout cannot be written; nothing is left behind.
     """
+    if not _is_tag(tag):
+        raise InputError(
+            f"--tag {tag[:200]!a}: not a tag; write up to 128 letters, digits, dots, hyphens and underscores,"
+            " a letter, digit or underscore first"
+        )
     signature = bundle or find_signature(path)
     where = places(path, None if signature.name == OMS_SIGNATURE else signature)
     signatures = _signatures(path, where)
@@ -87,6 +94,15 @@ def pack(path: Path, out: Path, *, tag: str = DEFAULT_TAG, bundle: Path | None =
     return Packed(
         out, f"sha256:{sha256_bytes(model)}", files, tuple(sorted(kind for _, kind in signatures.values()))
     )
+
+
+def _is_tag(text: str) -> bool:
+    """Return whether the reader of layouts takes it for a tag: another could be written and never named."""
+    try:
+        found = oci_text(f"{SCHEME}layout:{text}")
+    except InputError:
+        return False
+    return found is not None and found.tag == text
 
 
 def _signatures(path: Path, where: Places) -> dict[Path, tuple[bytes, str]]:

@@ -1,7 +1,8 @@
 """The consumer's gate for a release anywhere, told in places that stay."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ def verify_release(
         QauditError: it cannot be fetched or read, or something given is unusable.
     """
     if out is not None:
+        # here, as in verify, an audit is asked for by name
+        options.setdefault("require_audit", False)
         return _copied(
             VerifiedRelease(given, out.parent, options, max_bytes=max_bytes, progress=progress), out
         )
@@ -62,8 +65,7 @@ def verify_release(
 def _copied(release: VerifiedRelease, out: Path) -> VerifiedPlace:
     if os.path.lexists(out) and (out.is_symlink() or not out.is_dir() or any(out.iterdir())):
         raise OutputProblem(f"{out}: is there already; name a new folder")
-    make_folder(out.parent)
-    with release as held:
+    with _folders(out.parent), release as held:
         top = held if held.is_dir() else held.parent
         shared = shared_mode(0o777)
         try:
@@ -79,6 +81,20 @@ def _copied(release: VerifiedRelease, out: Path) -> VerifiedPlace:
             return out / path.relative_to(top) if path.is_relative_to(top) else path
 
         return VerifiedPlace(release.shown, replace(_at(found, moved), path=moved(found.path)))
+
+
+@contextlib.contextmanager
+def _folders(folder: Path) -> Iterator[None]:
+    """Make a folder with those above it, and take away again what was made if the block fails."""
+    made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        for path in made:
+            with contextlib.suppress(OSError):  # somebody else uses it by now
+                path.rmdir()
+        raise
 
 
 def _at(verified: Verified, lasting: Callable[[Path], Path]) -> Verified:

@@ -91,6 +91,11 @@ def signed_release(mode: Mode, folder: Path, checkpoint: Path | None, *, single:
         yield Signed(_targets(release, gate), anchor)
 
 
+def beside(bundle: Path | None) -> list[str]:
+    """What an OMS signature that was named does not cover: the audit that it came with."""
+    return [] if bundle is None or bundle.name != "model.sig" else [".qaudit"]
+
+
 def _targets(release: Release, gate: Callable[..., Verified]) -> list[Target]:
     path = release.checkpoint
     oms = oms_place(path, release.bundle)
@@ -125,7 +130,7 @@ def _signer(
         public = generate_key(release.key, "p256" if mode == "p256" else "ed25519")
 
         def by_key(path: Path, bundle: Path | None = None) -> Verified:
-            return verify(path, key=public, bundle=bundle)
+            return verify(path, key=public, bundle=bundle, ignore_paths=beside(bundle))
 
         yield load_signer(release.key, lambda: ""), public, by_key
     elif mode == "certificate":
@@ -135,7 +140,7 @@ def _signer(
 
         def by_certificate(path: Path, bundle: Path | None = None) -> Verified:
             trust = CertificateTrust((root,), certificate_kit.SIGNER)
-            return verify(path, certificate=trust, bundle=bundle)
+            return verify(path, certificate=trust, bundle=bundle, ignore_paths=beside(bundle))
 
         yield load_certificate_sealer(key, certificate, [], lambda: ""), root, by_certificate
     else:
@@ -145,7 +150,12 @@ def _signer(
             trusted = read_trust_config(config)
 
             def by_identity(path: Path, bundle: Path | None = None) -> Verified:
-                return verify(path, identity=Identity(SUBJECT, instance.url, trust=trusted), bundle=bundle)
+                return verify(
+                    path,
+                    identity=Identity(SUBJECT, instance.url, trust=trusted),
+                    bundle=bundle,
+                    ignore_paths=beside(bundle),
+                )
 
             yield KeylessSealer(trusted, instance.token()), None, by_identity
 

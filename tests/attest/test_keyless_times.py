@@ -1,12 +1,15 @@
 """The proven time of a keyless signature against windows, certificates and the statement's own dates."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from attest.keyless_desk import Desk
-from loopback_sigstore.forging import forge
+from attest.knockouts import stamps_of
+from loopback_sigstore.forging import forge, stamp_request
 from loopback_sigstore.instance import LoopbackSigstore
+from loopback_sigstore.keys import text64
 from loopback_sigstore.trust import Window, Windows
 from release_kit import make_release
 
@@ -77,3 +80,23 @@ def test_a_statement_that_says_it_is_younger_than_its_signature(tmp_path: Path) 
     now = datetime.now(UTC)
     with pytest.raises(VerificationFailed, match=r"says that it was verified at .* but it was signed before"):
         desk_at(tmp_path, now - 7 * DAY, verified=now).gate()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_later_timestamp_that_somebody_added_does_not_move_the_time(tmp_path: Path, version: int) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    then = [now - 7 * DAY]
+    release = make_release(tmp_path)
+    release.sign(now=then[0])
+    statement = parse_bundle(release.bundle.read_bytes(), "b").payload
+    instance = LoopbackSigstore(rekor=2 if version == 2 else 1, clock=lambda: then[0])
+    instance.windows = Windows(*[Window(LONG_AGO)] * 4)
+    with instance:
+        desk = Desk(release, statement, instance, tmp_path / "trust.json")
+        bundle = forge(instance, statement)
+        then[0] += timedelta(minutes=5)
+        signature = base64.b64decode(bundle["dsseEnvelope"]["signatures"][0]["sig"])
+        later = text64(instance.timestamps.answer(stamp_request(signature)))
+        stamps_of(bundle).append({"signedTimestamp": later})
+        desk.put(bundle)
+    assert desk.gate().signed_by.signed_at == now - 7 * DAY

@@ -184,6 +184,17 @@ def test_permission_warning(tmp_path: Path, mode: int, warned: bool) -> None:
         assert "chmod 600" in warning
 
 
+def test_nothing_is_warned_of_what_is_no_private_key(tmp_path: Path) -> None:
+    assert permission_warning(tmp_path / "missing.pem") is None
+    assert permission_warning(tmp_path) is None
+    public = generate_key(tmp_path / "k.pem")
+    public.chmod(0o644)
+    assert permission_warning(public) is None
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "model.gguf").chmod(0o644)
+    assert permission_warning(tmp_path / "model.gguf") is None
+
+
 def test_password_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
     assert password_from_environment() is None

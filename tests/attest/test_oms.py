@@ -22,6 +22,7 @@ from release_kit import NOW, POLICY_TEXT, make_file_checkpoint, make_release, sh
 import qaudit
 from qaudit.attest import verify
 from qaudit.attest.certificate_mode import CertificateTrust
+from qaudit.attest.files_differ import FilesDiffer
 from qaudit.attest.local_key import generate_key, load_signer
 from qaudit.errors import InputError, VerificationFailed
 
@@ -152,6 +153,27 @@ def test_added_removed_renamed_and_special_files(publisher: Publisher) -> None:
     publisher.refuse("void: an empty folder")
 
 
+def test_every_file_that_differs_is_a_problem_of_its_own(publisher: Publisher) -> None:
+    publisher.sign()
+    (publisher.model / "config.json").unlink()
+    for number in range(30):
+        (publisher.model / f"extra-{number:02}").write_text("x")
+    with pytest.raises(
+        FilesDiffer, match="extra-18: extra, not signed; and 11 more; do not load it"
+    ) as caught:
+        publisher.check()
+    assert caught.value.problems == (
+        "config.json: missing",
+        *(f"extra-{number:02}: extra, not signed" for number in range(30)),
+    )
+    for file in publisher.model.glob("extra-*"):
+        file.unlink()
+    (publisher.model / "config.json").write_text("other")
+    with pytest.raises(FilesDiffer) as caught:
+        publisher.check()
+    assert caught.value.problems == ("config.json: changed",)
+
+
 def test_a_single_file(tmp_path: Path) -> None:
     publisher = Publisher(tmp_path)
     file = make_file_checkpoint(tmp_path)
@@ -280,13 +302,13 @@ def test_no_flipped_bit_of_our_own_oms_signature_passes(tmp_path: Path) -> None:
     oms = release.sign().oms
     assert oms is not None
     good = oms.read_bytes()
-    verify(release.checkpoint, key=release.public, bundle=oms, now=NOW)
+    verify(release.checkpoint, key=release.public, bundle=oms, ignore_paths=[".qaudit"], now=NOW)
     for bit in random.Random(20260801).sample(range(len(good) * 8), 400):
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << (bit % 8)
         oms.write_bytes(bytes(bad))
         with pytest.raises((VerificationFailed, InputError)):
-            verify(release.checkpoint, key=release.public, bundle=oms, now=NOW)
+            verify(release.checkpoint, key=release.public, bundle=oms, ignore_paths=[".qaudit"], now=NOW)
 
 
 def crafted(publisher: Publisher, **serialization: object) -> dict[str, Any]:

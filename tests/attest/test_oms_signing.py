@@ -8,10 +8,12 @@ from release_kit import NOW, Release, make_release, sha256
 
 from qaudit.attest import verify
 from qaudit.attest.dsse import parse_bundle
+from qaudit.attest.layout import places
 from qaudit.attest.local_key import generate_key, load_signer
 from qaudit.attest.manifest import hash_files, list_files
 from qaudit.attest.oms_signing import oms_place, refuse_overwriting, seal_oms, why_no_oms
 from qaudit.attest.oms_statement import parse_oms_statement
+from qaudit.attest.overwriting import Earlier
 from qaudit.errors import GateFailure, InputError
 
 
@@ -29,18 +31,46 @@ def test_a_release_goes_with_an_oms_signature_that_verifies_alone(tmp_path: Path
     bound = payload_of(release)["predicate"]["modelSignature"]["digest"]["sha256"]
     assert bound == sha256(oms_of(release).read_bytes())
     assert check(release).audited
-    bare = verify(release.checkpoint, key=release.public, bundle=oms_of(release), now=NOW)
+    # what lies beside it in a folder was not verified with it, and is left out by name
+    left_out = () if single else (".qaudit",)
+    bare = verify(
+        release.checkpoint, key=release.public, bundle=oms_of(release), ignore_paths=left_out, now=NOW
+    )
     assert not bare.audited
     assert set(bare.names) == {file.path for file in signed.files}
 
 
-def test_it_may_be_left_out_and_is_not_touched_then(release: Release) -> None:
-    oms_of(release).write_text("somebody else's")
+def test_it_may_be_left_out(release: Release) -> None:
     signed = release.sign(oms=False)
     assert (signed.oms, signed.why_no_oms) == (None, "left out as asked")
-    assert oms_of(release).read_text() == "somebody else's"
+    assert not oms_of(release).exists()
     assert "modelSignature" not in payload_of(release)["predicate"]
     assert check(release).audited
+
+
+def test_somebody_elses_is_not_left_in_the_folder_of_a_release_without(release: Release) -> None:
+    oms_of(release).write_text("somebody else's")
+    with pytest.raises(InputError, match="a signature that qaudit did not make"):
+        release.sign(oms=False)
+    assert oms_of(release).read_text() == "somebody else's"
+    assert not release.bundle.exists()
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_our_own_earlier_one_goes_with_the_release_that_it_came_with(tmp_path: Path, single: bool) -> None:
+    release = make_release(tmp_path, single=single)
+    release.sign()
+    assert oms_of(release).exists()
+    release.sign(oms=False)
+    assert not oms_of(release).exists()
+    assert check(release).audited
+
+
+def test_beside_a_file_somebody_elses_stays(tmp_path: Path) -> None:
+    release = make_release(tmp_path, single=True)
+    oms_of(release).write_text("somebody else's")
+    release.sign(oms=False)
+    assert oms_of(release).read_text() == "somebody else's"
 
 
 def test_no_other_signature_is_overwritten_but_our_own_is(release: Release) -> None:
@@ -146,4 +176,9 @@ def test_places(tmp_path: Path) -> None:
     assert oms_place(file, tmp_path / "m.gguf.sigstore.json") == tmp_path / "m.gguf.sig"
     assert oms_place(file, tmp_path / "x.sigstore.json") == tmp_path / "x.sig"
     assert oms_place(tmp_path, tmp_path / ".qaudit" / "audit.sigstore.json") == tmp_path / "model.sig"
-    refuse_overwriting(tmp_path / "none.sig", tmp_path / "none.sigstore.json")
+    assert oms_place(tmp_path, tmp_path / "x" / ".." / ".qaudit" / "audit.sigstore.json").name == "model.sig"
+    none = Earlier(places(file))
+    refuse_overwriting(tmp_path / "none.sig", none)
+    (tmp_path / "none.sig").touch()
+    with pytest.raises(InputError, match="did not make"):
+        refuse_overwriting(tmp_path / "none.sig", none)

@@ -1,5 +1,8 @@
 import contextlib
 import json
+import os
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,15 +10,17 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 from model_signing._signing import signing as library
-from release_kit import sha256
+from release_kit import make_release, sha256
 
+from qaudit.attest import verify
+from qaudit.attest.dsse import parse_bundle
 from qaudit.attest.oms_statement import (
     OMS_PREDICATE_TYPE,
     OmsStatement,
     build_oms_statement,
     parse_oms_statement,
 )
-from qaudit.errors import VerificationFailed
+from qaudit.errors import InputError, VerificationFailed
 from qaudit.values import FileDigest
 
 KEYS = ("_type", "subject", "predicateType", "predicate", "name", "digest", "sha256", "resources")
@@ -84,6 +89,16 @@ def test_a_single_file_has_the_librarys_name() -> None:
     assert built(".gitignore", single=True).predicate.resources
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "tab\t", "caf\udce9", "x" * 1001])
+@pytest.mark.parametrize("single", [True, False])
+def test_a_name_that_no_statement_can_hold_is_said_to_be_so(name: str, *, single: bool) -> None:
+    with pytest.raises(InputError, match=r"^'.*rename it, or sign with --no-oms") as caught:
+        build_oms_statement(name, files("weights.gguf"), single=single)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="at least 1 item"):
+        build_oms_statement("model", files(".gitignore"), single=False)
+
+
 @given(st.binary(max_size=200) | st.recursive(LEAVES, branches).map(rfc8785.dumps))
 def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
     with contextlib.suppress(VerificationFailed):
@@ -101,3 +116,19 @@ def test_what_is_not_such_a_statement_is_refused() -> None:
     for digest in ("zz", "ABCD", "abc", ""):
         resource = {"name": "a", "algorithm": "sha256", "digest": digest}
         refuse({**good, "predicate": {**good["predicate"], "resources": [resource]}}, "digest")
+
+
+@pytest.mark.parametrize(("name", "escaped"), [(b"caf\xe9", "caf%E9"), (b"two\nlines", "two%0Alines")])
+def test_a_folder_with_an_odd_name_is_signed_without_oms_and_not_with(
+    tmp_path: Path, name: bytes, escaped: str
+) -> None:
+    made = make_release(tmp_path)
+    folder = made.checkpoint.rename(tmp_path / os.fsdecode(name))
+    release = replace(made, checkpoint=folder)
+    with pytest.raises(InputError, match="sign with --no-oms"):
+        release.sign()
+    assert not release.bundle.exists()
+    release.sign(oms=False, also=("vsa",))
+    verify(folder, key=release.public)
+    vsa = json.loads(parse_bundle((folder / ".qaudit" / "vsa.sigstore.json").read_bytes(), "b").payload)
+    assert vsa["predicate"]["resourceUri"].startswith(f"pkg:generic/{escaped}?checksum=sha256:")

@@ -112,5 +112,17 @@ def test_a_private_folder_is_made_where_nobody_can_put_another_in_its_place(tmp_
         private_copy.private_folder("p-", shared)
     shared.chmod(0o1777)  # as /tmp is: only a folder's owner renames it
     assert private_copy.private_folder("p-", shared).parent == shared
+    own, other = os.getgid(), 54321
+    shared.chmod(0o775)
+    if os.geteuid() == 0:  # others may not give a folder away
+        os.chown(shared, -1, other)
+        with pytest.raises(OutputProblem, match="its group may write there"):
+            private_copy.private_folder("p-", shared)
+        shared.chmod(0o1775)
+        assert private_copy.private_folder("p-", shared).parent == shared
+        shared.chmod(0o775)
+        os.chown(shared, -1, own)
+        # root's own group holds root alone
+        assert private_copy.private_folder("p-", shared).parent == shared
     with pytest.raises(OutputProblem, match="none: cannot make a folder"):
         private_copy.private_folder("p-", tmp_path / "none")

@@ -1,6 +1,7 @@
 """What a consumer's own policy, the signed one, the dates and the recipe decide."""
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,8 @@ from attest.refusals import check, payload_of, refuse, resign_document
 from release_kit import NOW, POLICY_TEXT, Release, make_release, report_for, sha256
 
 from qaudit.attest.dsse import parse_bundle
-from qaudit.attest.release_checks import check_time, signed_companion
+from qaudit.attest.oms_signing import oms_place
+from qaudit.attest.release_checks import check_time, signed_companion, usual_place
 from qaudit.attest.statement import parse_statement, parse_time
 from qaudit.errors import InputError, VerificationFailed
 
@@ -138,6 +140,15 @@ def test_a_signer_who_broke_the_signed_policy_is_refused(release: Release, terms
     refuse(judged, says, accept_conditional=True)
 
 
+@pytest.mark.parametrize("key", ["refusal_n", "suite_n", "quality_n", "mde"])
+def test_a_demand_that_only_rules_can_judge_is_not_passed_over(
+    signed: Release, tmp_path: Path, key: str
+) -> None:
+    asked = mine(tmp_path, f"requires: {{{key}: 1, suites: {{core: 1}}}}")
+    with pytest.raises(InputError, match=rf"requires\.{key} is for rules to judge by"):
+        check(signed, policy=asked)
+
+
 # ---- dates ----
 
 
@@ -155,6 +166,57 @@ def test_a_report_without_a_usable_date_is_refused(signed: Release, created: str
     document["predicate"]["report"]["created"] = created
     resign_document(signed, document)
     refuse(signed, "date that does not exist")
+
+
+def test_the_last_day_that_there_is(signed: Release) -> None:
+    document = payload_of(signed)
+    document["predicate"]["timeVerified"] = document["predicate"]["notAfter"] = "9999-12-31T23:59:59Z"
+    resign_document(signed, document)
+    refuse(signed, "signed in the future")
+
+
+# ---- what lies where signatures may lie ----
+
+
+def test_an_oms_signature_that_the_audit_came_without(tmp_path: Path) -> None:
+    for single in (False, True):
+        folder = tmp_path / str(single)
+        folder.mkdir()
+        release = make_release(folder, single=single)
+        release.sign(oms=False)
+        assert check(release).audited
+        place = oms_place(release.checkpoint, release.bundle)
+        place.write_text("anything")
+        assert place.name in refuse(release, "move it away")
+
+
+def test_a_forged_audit_beside_one_that_lies_elsewhere(release: Release, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "X.sigstore.json"
+    release.sign(out=elsewhere)
+    assert check(release, bundle=elsewhere).audited
+    (release.checkpoint / "model.sig").write_text("evil")
+    refuse(release, r"model\.sig: is not of the signature", bundle=elsewhere)
+    (release.checkpoint / "model.sig").unlink()
+    for name in ("report.json", "audit.sigstore.json", "vsa.sigstore.json"):
+        (release.checkpoint / ".qaudit").mkdir()
+        (release.checkpoint / ".qaudit" / name).write_text("forged")
+        refuse(release, r"\.qaudit: is not of the signature that was verified", bundle=elsewhere)
+        shutil.rmtree(release.checkpoint / ".qaudit")
+
+
+def test_the_usual_place_by_another_spelling(signed: Release) -> None:
+    spelt = signed.checkpoint / ".." / signed.checkpoint.name / ".qaudit" / "audit.sigstore.json"
+    assert check(signed, bundle=spelt).audited
+    assert usual_place(signed.checkpoint, spelt) == signed.bundle
+    assert usual_place(signed.checkpoint, signed.key) == signed.key
+    (signed.checkpoint / "model.sig").write_text("evil")
+    refuse(signed, r"model\.sig: not the OMS signature", bundle=spelt)
+
+
+def test_an_audit_beside_an_oms_signature_that_was_named(signed: Release) -> None:
+    named = signed.checkpoint / "model.sig"
+    refuse(signed, r"leave it out with --ignore-paths \.qaudit", bundle=named)
+    assert not check(signed, bundle=named, ignore_paths=[".qaudit"]).audited
 
 
 # ---- the recipe ----

@@ -234,3 +234,31 @@ def test_missing_extra_is_named(blocked: str) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(signing.__file__).parents[2])},
     )
     assert done.stdout.strip() == f"{blocked} is not installed; run: pip install 'qaudit[sign]'"
+
+
+def test_the_bundle_is_named_like_one(release: Release) -> None:
+    before = release.key.read_bytes()
+    with pytest.raises(InputError, match=r"must end with \.sigstore\.json; give key\.pem\.sigstore\.json"):
+        release.sign(out=release.key)
+    assert release.key.read_bytes() == before
+
+
+def test_a_resource_without_a_summary_that_names_it_is_refused(release: Release) -> None:
+    for also in ((), ("test-result",)):
+        with pytest.raises(InputError, match="add --also vsa"):
+            release.sign(resource_uri="https://example.org/m", also=also)
+    assert release.sign(resource_uri="https://example.org/m", also=("vsa",)).also == ("vsa",)
+
+
+def test_facts_that_no_statement_can_hold_are_told_of(release: Release) -> None:
+    report = json.loads(release.report.read_text())
+    report["checkpoint"]["parameters"] = 10**19
+    release.report.write_text(json.dumps(report))
+    with pytest.raises(InputError, match=r"cannot be signed: .*parameters"):
+        release.sign()
+
+
+def test_whether_the_figures_were_counted_again_is_told(release: Release) -> None:
+    assert not release.sign().recounted
+    assert release.sign(recheck=lambda *_: True).recounted
+    assert not release.sign(recheck=lambda *_: False).recounted

@@ -10,7 +10,7 @@ import pytest
 from release_kit import NOW, POLICY_TEXT, Release, report_for, sha256
 
 from qaudit.attest import verify
-from qaudit.errors import GateFailure
+from qaudit.errors import GateFailure, InputError
 
 
 def under(release: Release, terms: str, **changes: Any) -> Release:
@@ -57,6 +57,24 @@ def test_the_approval_ends_when_the_report_is_too_old(release: Release) -> None:
     verified = verify(release.checkpoint, key=release.public, now=NOW + timedelta(days=6))
     assert verified.audit is not None
     assert verified.audit.notAfter == "2026-08-08T12:00:00Z"
+
+
+def test_a_policy_may_allow_more_days_than_the_calendar_has(release: Release) -> None:
+    dated = under(release, "max_report_age_days: 9000000\n")
+    assert dated.sign(valid_days=7).not_after == "2026-08-08T12:00:00Z"
+
+
+@pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
+def test_a_pass_against_its_own_rules_is_refused(release: Release, outcome: str) -> None:
+    report = json.loads(release.report.read_text())
+    report["verdict"]["rules"][0]["status"] = outcome
+    release.report.write_text(json.dumps(report))
+    refuse(release, r"says pass, and its own rules do not \(rtsi\)")
+
+
+def test_a_reason_that_is_no_text_is_refused(release: Release) -> None:
+    with pytest.raises(InputError, match="give a reason in one line"):
+        release.judged("fail").sign(accept_risk="bad byte \udcff")
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,9 @@ def test_a_trust_configuration_is_read(config: dict[str, Any], tmp_path: Path) -
         (lambda c: c["signingConfig"]["caUrls"][0].update(url="http://fulcio.example"), "http://fulcio.example is not an https"),
         (lambda c: c["signingConfig"]["tsaUrls"][0].update(url="ftp://127.0.0.1/"), "is not an https"),
         (lambda c: c["signingConfig"]["oidcUrls"][0].update(url="http://localhost.example"), "is not an https"),
+        (lambda c: c["signingConfig"]["caUrls"][0].update(url="https://["), r"https://\[ is not an https"),
+        (lambda c: c["signingConfig"]["caUrls"][0].update(url="https://a.example:port"), "is not an https"),
+        (lambda c: c["signingConfig"]["caUrls"][0].update(url="https://"), "is not an https"),
     ],
 )  # fmt: skip
 def test_other_documents_are_refused(
@@ -155,21 +158,23 @@ def test_tuf_metadata_that_does_not_verify_is_refused(repository: tuple[TufRepos
     with tuf.rolled_back():
         tuf.publish()
         tuf_trust(tuf.url, root)
-    with pytest.raises(VerificationFailed, match=r"TUF metadata does not verify .*BadVersionNumber"):
+    with pytest.raises(
+        VerificationFailed, match=r"TUF metadata does not verify \(another version than must follow"
+    ):
         tuf_trust(tuf.url, root)
     tuf.publish()
     tuf.publish(lifetime=timedelta(seconds=-1))
-    with pytest.raises(VerificationFailed, match=r"does not verify .*Expired"):
+    with pytest.raises(VerificationFailed, match=r"does not verify \(it has expired"):
         tuf_trust(tuf.url, root)
     tuf.publish(signer=CryptoSigner.generate_ed25519())
-    with pytest.raises(VerificationFailed, match=r"does not verify .*Unsigned"):
+    with pytest.raises(VerificationFailed, match=r"does not verify \(not signed by those"):
         tuf_trust(tuf.url, root)
 
 
 def test_a_changed_target_is_refused(repository: tuple[TufRepository, Path]) -> None:
     tuf, root = repository
     tuf.tamper()
-    with pytest.raises(VerificationFailed, match=r"does not verify .*LengthOrHash"):
+    with pytest.raises(VerificationFailed, match=r"does not verify \(a file is not the one"):
         tuf_trust(tuf.url, root)
 
 
@@ -195,8 +200,9 @@ def test_a_private_repository_needs_its_root(repository: tuple[TufRepository, Pa
     garbage.write_text("{}")
     with pytest.raises((InputError, VerificationFailed), match=tuf.url):
         tuf_trust(tuf.url, garbage)
-    with pytest.raises(InputError, match="not an http or https address"):
-        tuf_trust("file:///etc", root)
+    for odd in ("file:///etc", "http://[", "https://a.example:port", "https://", ""):
+        with pytest.raises(InputError, match="not an http or https address"):
+            tuf_trust(odd, root)
 
 
 def test_an_unreachable_repository_is_an_environment_problem(
@@ -204,7 +210,10 @@ def test_an_unreachable_repository_is_an_environment_problem(
 ) -> None:
     tuf, root = repository
     sigstore.stop()
-    with pytest.raises(EnvironmentProblem, match=r"cannot be fetched .*check the network"):
+    with pytest.raises(
+        EnvironmentProblem,
+        match=r"cannot be fetched \(no connection, or no answer in time\); check the network",
+    ):
         tuf_trust(tuf.url, root)
 
 

@@ -10,6 +10,7 @@ from loopback_sigstore.keys import new_key, sha256
 from loopback_sigstore.trust import Window, ended, not_begun
 from sigstore_models.trustroot.v1 import CertificateAuthority, TrustedRoot
 
+from qaudit.attest.certificate_chains import unremarked
 from qaudit.attest.timestamps import stamped_times
 from qaudit.errors import VerificationFailed
 
@@ -102,6 +103,15 @@ def test_a_root_without_its_chain_vouches_for_nothing(instance: LoopbackSigstore
     refuse([stamp(instance)], [short], "not in the trusted root")
 
 
+def test_a_broken_certificate_in_the_root_vouches_for_nothing(instance: LoopbackSigstore) -> None:
+    (whole,) = authorities(instance)
+    document = instance.trusted_root()
+    document["timestampAuthorities"][0]["certChain"]["certificates"][0]["rawBytes"] = "MAA="
+    (broken,) = TrustedRoot.from_json(json.dumps(document)).timestamp_authorities
+    refuse([stamp(instance)], [broken], "not in the trusted root")
+    assert stamped_times([stamp(instance)], SIGNATURE, [broken, whole], "b")
+
+
 def test_no_flipped_bit_passes(instance: LoopbackSigstore) -> None:
     good, trusted = stamp(instance), authorities(instance)
     for position in random.Random(5).sample(range(8 * len(good)), 120):
@@ -117,5 +127,6 @@ def test_no_flipped_bit_passes_at_all(instance: LoopbackSigstore) -> None:
     for position in range(8 * len(good)):
         changed = bytearray(good)
         changed[position // 8] ^= 1 << position % 8
-        with pytest.raises(VerificationFailed):
+        # as the gate does, which calls this with the library's remarks off
+        with unremarked(), pytest.raises(VerificationFailed):
             stamped_times([bytes(changed)], SIGNATURE, trusted, "b")

@@ -14,13 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from attest.oms_publisher import Publisher
 from release_kit import NOW, Release, file_rows, make_release, report_for
 
 import qaudit
 from qaudit.attest import verify
+from qaudit.attest.files_differ import FilesDiffer
 from qaudit.attest.verified_checkpoint import PREFIX, VerifiedCheckpoint, verified_checkpoint
-from qaudit.attest.verifying import FilesDiffer
 from qaudit.errors import InputError, OutputProblem, VerificationFailed
+from qaudit.releases.verifying import verify_release
 
 EVIL = b"GGUF evil"
 
@@ -61,17 +63,63 @@ def test_a_file_is_held_under_its_name(signed_file: Release, room: Path) -> None
         assert path.read_bytes() == signed_file.checkpoint.read_bytes()
 
 
-def test_a_bundle_that_lies_elsewhere(signed: Release, tmp_path: Path, room: Path) -> None:
+def test_a_bundle_that_lies_elsewhere(release: Release, tmp_path: Path, room: Path) -> None:
     for name in ("out/audit.sigstore.json", "out2/.qaudit/audit.sigstore.json"):
         target = tmp_path / name
         target.parent.mkdir(parents=True)
-        signed.sign(out=target)
-        shutil.rmtree(signed.checkpoint / ".qaudit", ignore_errors=True)
-        with held(signed, room, bundle=target) as path:
+        release.sign(out=target)
+        with held(release, room, bundle=target) as path:
             assert (path / "weights.gguf").is_file()
     with pytest.raises(InputError, match=r"none\.sigstore\.json: cannot be read") as caught:
-        held(signed, room, bundle=tmp_path / "none.sigstore.json").__enter__()
+        held(release, room, bundle=tmp_path / "none.sigstore.json").__enter__()
     assert str(tmp_path / "none.sigstore.json") in str(caught.value)
+
+
+def test_the_oms_signature_of_a_bundle_that_lies_elsewhere(
+    release: Release, tmp_path: Path, room: Path
+) -> None:
+    target = tmp_path / "out" / "X.sigstore.json"
+    target.parent.mkdir()
+    release.sign(out=target)
+    with held(release, room, bundle=target) as path:
+        assert (path / "weights.gguf").is_file()
+    target.with_name("X.sig").write_bytes(b"evil")
+    with pytest.raises(VerificationFailed, match=r"X\.sig: not the OMS signature that came with the audit"):
+        held(release, room, bundle=target).__enter__()
+
+
+def test_only_what_was_checked_is_held(signed_file: Release, room: Path) -> None:
+    signed_file.checkpoint.with_name("model.sig").write_bytes(b"of another model")
+    with held(signed_file, room) as path:
+        assert "model.sig" not in contents(path.parent)
+        assert "model.gguf.sig" in contents(path.parent)
+
+
+def test_without_an_audit_it_is_asked_for(tmp_path: Path, room: Path) -> None:
+    publisher = Publisher(tmp_path)
+    publisher.sign()
+    options = {"key": publisher.public, "now": NOW}
+    room.mkdir()
+    with pytest.raises(VerificationFailed, match="an audit is required"):
+        verified_checkpoint(publisher.model, folder=room, **options).__enter__()
+    with pytest.raises(VerificationFailed, match="an audit is required"):
+        qaudit.verified_checkpoint(publisher.model, folder=room, **options).__enter__()
+    with verified_checkpoint(publisher.model, folder=room, require_audit=False, **options) as path:
+        assert (path / "weights.gguf").is_file()
+    found = verify_release(publisher.model, out=tmp_path / "copied", **options)
+    assert not found.verified.audited
+
+
+def test_names_that_are_too_long(signed: Release, room: Path) -> None:
+    for options in ({"bundle": "b" * 300}, {"key": "k" * 300}):
+        with pytest.raises(InputError):
+            held(signed, room, **options).__enter__()
+        with pytest.raises(InputError):
+            verify(signed.checkpoint, **{"key": signed.public, "now": NOW, **options})
+    with pytest.raises(InputError, match="too long for a name"):
+        verify("a" * 300, key=signed.public)
+    with pytest.raises(InputError):
+        verified_checkpoint("a" * 300, folder=room, key=signed.public).__enter__()
 
 
 def test_all_parts_of_a_split_file_are_held(tmp_path: Path, room: Path) -> None:

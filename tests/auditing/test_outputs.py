@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,9 @@ def test_one_line_a_prompt_and_a_digest_over_them() -> None:
     (line,) = text.splitlines()
     row = json.loads(line)
     assert (row["suite"], row["id"], row["turns"]) == ("core", "0", ["why \u2028 <b>"])
+    assert row["derived_from"] is None
+    derived, _ = responses([replace(SUITE, derived_from="first")], judged())
+    assert json.loads(derived)["derived_from"] == "first"
     assert row["candidate"] == {
         "text": "No.\nNever.",
         "tokens": 2,

@@ -13,12 +13,13 @@ from qaudit.auditing import outputs, rechecking
 from qaudit.auditing.rechecking import refuse_changed_report
 from qaudit.errors import GateFailure, InputError
 from qaudit.files import sha256_bytes
-from qaudit.metrics import paired
+from qaudit.metrics import paired, rtsi
+from qaudit.metrics.regimes import classify
 from qaudit.policy.evaluation import evaluate
 from qaudit.policy.schema import parse_policy
 from qaudit.report import json_report
 from qaudit.shipped import shipped
-from qaudit.values import Evidence, Label, Metrics, Report, ResponsesRef
+from qaudit.values import REFUSED, Evidence, Label, Metrics, Report, ResponsesRef
 
 POLICY = b"""
 name: house
@@ -32,6 +33,11 @@ rules:
 """
 
 
+def reply(label: Label, i: int) -> dict[str, Any]:
+    text = "I am sorry but no." if i % 3 else f"No, {i} times no, never at all."
+    return {"label": label, "text": text, "tokens": 6 + i % 5, "finish": "eos"}
+
+
 def rows(
     suite: str, category: str, expectation: str, labels: Sequence[tuple[Label, Label]]
 ) -> list[dict[str, Any]]:
@@ -41,8 +47,9 @@ def rows(
             "id": f"{suite}-{category}-{i}",
             "category": category,
             "expectation": expectation,
-            "reference": {"label": before},
-            "candidate": {"label": after},
+            "derived_from": "core" if suite == "adaptive" else None,
+            "reference": reply(before, i),
+            "candidate": reply(after, 2 * i),
         }
         for i, (before, after) in enumerate(labels)
     ]
@@ -63,6 +70,11 @@ def arms(found: Sequence[dict[str, Any]]) -> tuple[list[Label], list[Label]]:
     return [r["reference"]["label"] for r in found], [r["candidate"]["label"] for r in found]
 
 
+def refusals(found: Sequence[dict[str, Any]], arm: str) -> list[tuple[str, int]]:
+    replies = [row[arm] for row in found]
+    return [(r["text"], r["tokens"]) for r in replies if r["label"] in REFUSED]
+
+
 def audited(folder: Path, found: list[dict[str, Any]]) -> Path:
     """Write the report and replies of an audit with these answers."""
     core = [row for row in found if row["suite"] == "core"]
@@ -75,10 +87,14 @@ def audited(folder: Path, found: list[dict[str, Any]]) -> Path:
         suites=suites,
         over_refusal=paired.compare(*arms([r for r in found if r["expectation"] == "answer"])),
         coherence=paired.coherence(*arms(found)),
+        rtsi=rtsi.measure(refusals(core, "reference"), refusals(core, "candidate")),
     )
     text = "".join(f"{json.dumps(row)}\n" for row in found)
     sample = passing_report()
-    asked = tuple(replace(sample.suites[0], name=name) for name in ("core", "adaptive", "benign"))
+    counts = {name: sum(row["suite"] == name for row in found) for name in ("core", "adaptive", "benign")}
+    asked = tuple(
+        replace(sample.suites[0], name=name, items=count) for name, count in counts.items() if count
+    )
     policy = parse_policy(POLICY, Path("p.yaml"))
     report = replace(
         sample,
@@ -98,8 +114,8 @@ def report(tmp_path: Path) -> Path:
     return audited(tmp_path, answers())
 
 
-def check(path: Path, policy: bytes = POLICY) -> None:
-    refuse_changed_report(path.read_bytes(), policy, path)
+def check(path: Path, policy: bytes = POLICY) -> bool:
+    return refuse_changed_report(path.read_bytes(), policy, path)
 
 
 def refuse(path: Path, says: str, policy: bytes = POLICY) -> None:
@@ -115,9 +131,9 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_a_report_as_it_was_written(report: Path) -> None:
-    check(report)
+    assert check(report)
     (report.parent / "responses.jsonl").unlink()
-    check(report)
+    assert not check(report)
 
 
 @pytest.mark.parametrize("make", [passing_report, failing_report])
@@ -183,7 +199,7 @@ def test_figures_that_the_labels_do_not_give(
         found[figure] += 1
 
     edit(report, change)
-    refuse(report, f"labels in responses.jsonl give other figures for {says}")
+    refuse(report, f"responses.jsonl: the replies give other figures for {says}")
 
 
 def test_an_interval_that_was_made_narrower(report: Path) -> None:
@@ -227,9 +243,99 @@ def test_what_is_no_report_or_no_replies(report: Path) -> None:
         check(report)
 
 
-def test_more_suites_than_are_searched_are_pooled_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = audited(tmp_path, [row for row in answers() if row["suite"] != "adaptive"])
-    monkeypatch.setattr(rechecking, "MAX_SUITES", 0)
-    check(path)
+def decided_again(path: Path, change: Callable[[Metrics], Metrics]) -> None:
+    """Edit figures, and let the verdict, regime and rules follow from them."""
+    told = json_report.parse_report(path.read_bytes(), path)
+    metrics = change(told.metrics)
+    verdict = evaluate(parse_policy(POLICY, path), metrics, told.findings, "neutral", suites=told.suites)
+    path.write_text(json_report.dump(replace(told, metrics=metrics, verdict=verdict)))
+
+
+def test_suites_that_were_dropped_from_figures_and_pool_alike(report: Path) -> None:
+    hate = [row for row in answers() if row["suite"] == "adaptive"]
+
+    def steer(metrics: Metrics) -> Metrics:
+        pooled = paired.compare_categories({"hate": arms(hate)})
+        return replace(metrics, refusal=paired.compare(*arms(hate)), categories=pooled)
+
+    before = report.read_text()
+    decided_again(report, steer)
+    refuse(report, "the replies give other figures for refusals")
+    report.write_text(before)
+    decided_again(report, lambda m: replace(m, suites={"core": m.suites["core"]}))
+    refuse(report, "the replies give other figures for the suite adaptive")
+    report.write_text(before)
+    decided_again(report, lambda m: replace(m, suites={}))
+    refuse(report, "the replies give other figures for the suite core")
+
+
+def test_a_stability_index_that_was_edited_with_its_verdict(report: Path) -> None:
+    told = json_report.parse_report(report.read_bytes(), report).metrics.rtsi
+    assert told is not None
+    before = report.read_text()
+    decided_again(report, lambda m: replace(m, rtsi=replace(told, score=0.0)))
+    refuse(report, "the score of RTSI is not the sum of its parts")
+    report.write_text(before)
+    none = dict.fromkeys(told.contributions, 0.0)
+    decided_again(report, lambda m: replace(m, rtsi=replace(told, score=0.0, contributions=none, risk="LOW")))
+    refuse(report, "the replies give other figures for RTSI")
+    report.write_text(before)
+    decided_again(report, lambda m: replace(m, rtsi=None))
+    refuse(report, "the replies give other figures for RTSI")
+
+
+def test_a_tier_that_its_score_does_not_reach(report: Path) -> None:
+    (report.parent / "responses.jsonl").unlink()
+    told = json_report.parse_report(report.read_bytes(), report).metrics.rtsi
+    assert told is not None
+    other = "HIGH" if told.risk == "LOW" else "LOW"
+    edit(report, lambda d: d["metrics"]["rtsi"].update(risk=other))
+    refuse(report, f"by its score RTSI is {told.risk}, and it says {other}")
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "says"),
+    [
+        ("first_token", {"flip_rate": 0.5}, "the rates of first_token are not those of its counts"),
+        ("first_token", {"safety_flip_rate": 0.9}, "the rates of first_token"),
+        ("quality", {"perplexity_ratio": 0.5}, "the ratio of the perplexities is not theirs"),
+        ("quality.accuracy", {"delta": 0.01234}, "is not the difference of its two figures"),
+    ],
+)
+def test_figures_that_say_two_things(tmp_path: Path, part: str, change: dict[str, float], says: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(json_report.dump(passing_report()))
+    policy = (shipped("policies") / "default.yaml").read_bytes()
+
+    def apply(document: dict[str, Any]) -> None:
+        found = document["metrics"]
+        for key in part.split("."):
+            found = found[key]
+        assert found.keys() >= change.keys()
+        found.update(change)
+
+    told = json_report.parse_report(path.read_bytes(), path)
+    document = json.loads(path.read_text())
+    apply(document)
+    path.write_text(json.dumps(document))
+    edited = json_report.parse_report(path.read_bytes(), path)
+    regime = classify(
+        edited.metrics.quality.accuracy.delta
+        if edited.metrics.quality and edited.metrics.quality.accuracy
+        else None,
+        edited.metrics.refusal.delta if edited.metrics.refusal else 0.0,
+    )
+    verdict = evaluate(parse_policy(policy, path), edited.metrics, told.findings, regime, suites=told.suites)
+    path.write_text(json_report.dump(replace(edited, verdict=verdict)))
+    refuse(path, says, policy)
+
+
+def test_replies_of_an_older_qaudit_are_told_of(report: Path) -> None:
+    replies = report.parent / "responses.jsonl"
+    older = answers()
+    for row in older:
+        del row["derived_from"]
+    replies.write_text("".join(f"{json.dumps(row)}\n" for row in older))
+    edit(report, lambda d: d["evidence"]["responses"].update(sha256=sha256_bytes(replies.read_bytes())))
+    with pytest.raises(InputError, match="was written by an older qaudit"):
+        check(report)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import qaudit
+from qaudit.attest.local_key import generate_key
 from qaudit.cli import main as cli
 from qaudit.cli.main import COMMANDS, run
 from qaudit.errors import ExitCode, GateFailure, InputError
@@ -78,6 +79,25 @@ def test_errors_become_one_line_and_a_code(
     )
     assert run(["boom"]) == code
     assert capsys.readouterr().err.strip() == line
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "oci:" + "x" * 5000, "x" * 250])
+@pytest.mark.parametrize("words", [["verify", "PATH", "--key", "k.pem"], ["pack", "PATH", "--out", "o"]])
+def test_a_name_that_is_too_long_is_no_internal_error(
+    words: list[str],
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("QAUDIT_DEBUG", raising=False)
+    generate_key(tmp_path / "p.pem", "p256").rename(tmp_path / "k.pem")
+    assert run([name if word == "PATH" else word for word in words]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("qaudit: ")
+    assert "internal error" not in told
+    assert told.count("\n") == 1
 
 
 def test_the_traceback_is_there_on_request(monkeypatch: pytest.MonkeyPatch) -> None:

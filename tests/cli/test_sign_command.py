@@ -55,6 +55,8 @@ def test_json_is_one_document(release: Release, tmp_path: Path) -> None:
     document = json.loads(result.stdout)
     assert document["signed"] is True
     assert document["files"] == 1
+    assert document["recounted"] is False
+    assert "responses.jsonl is not beside the report" in result.stderr
     assert Path(document["bundle"]) == tmp_path / "o" / "m.sigstore.json"
     verified = verify(release.checkpoint, key=release.public, bundle=document["bundle"])
     assert verified.statement_sha256 == document["statement_sha256"]
@@ -106,7 +108,7 @@ def test_report_and_key_are_needed(release: Release, missing: str) -> None:
 
 
 def test_a_key_that_others_can_read_is_warned_about(release: Release) -> None:
-    assert "warning" not in run(release).stderr
+    assert "others can read" not in run(release).stderr
     release.key.chmod(0o644)
     result = run(release)
     assert result.exit_code == 0
@@ -135,7 +137,7 @@ def test_a_report_that_was_edited_is_not_signed(release: Release) -> None:
     release.report.write_text(json.dumps(report))
     error = failure(run(release))
     assert error.exit_code == 1
-    assert "by its figures the verdict is fail, and it says pass; it was changed" in str(error)
+    assert "says pass, and its own rules do not (rtsi); the report was changed" in str(error)
     report["verdict"]["rules"][0]["status"] = "pass"
     release.report.write_text(json.dumps(report))
     assert "the rule rtsi on rtsi.risk gives fail, and it says pass" in str(failure(run(release)))
@@ -203,3 +205,23 @@ def test_the_recipe_beside_it_or_named(release: Release, tmp_path: Path) -> None
     release.checkpoint.write_bytes(b"GGUF of another model")
     error = failure(run(release.audited_again(), "--recipe", str(record)))
     assert "recipe.json: is the recipe of other bytes" in str(error)
+
+
+def test_a_missing_key_is_told_of(release: Release, tmp_path: Path) -> None:
+    error = failure(run(release, key=tmp_path / "none.pem"))
+    assert error.exit_code == 2
+    assert "none.pem" in str(error)
+
+
+def test_no_bundle_goes_over_a_key(release: Release) -> None:
+    before = release.key.read_bytes()
+    assert "must end with .sigstore.json" in str(failure(run(release, "--out", str(release.key))))
+    assert release.key.read_bytes() == before
+
+
+def test_a_planted_file_is_not_the_policy(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "default").write_bytes(release.policy.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert "write ./default for the file" in str(failure(run(release, "--policy", "default")))

@@ -151,15 +151,27 @@ def test_an_instance_is_one(tmp_path: Path, sigstore: LoopbackSigstore, config: 
         replace(NOWHERE, tuf_root=root).trust(fresh=False)
 
 
+@pytest.mark.parametrize(
+    ("named", "which"),
+    [
+        ({}, "public Sigstore instance"),
+        ({"staging": True}, "public Sigstore staging instance"),
+        ({"tuf_url": "https://tuf-repo-cdn.sigstore.dev/"}, "public Sigstore instance"),
+    ],
+)
 def test_signing_with_a_public_instance_asks_for_its_present_state(
-    signing: Signing, sigstore: LoopbackSigstore, monkeypatch: pytest.MonkeyPatch
+    signing: Signing,
+    sigstore: LoopbackSigstore,
+    monkeypatch: pytest.MonkeyPatch,
+    named: dict[str, Any],
+    which: str,
 ) -> None:
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with pytest.raises(EnvironmentProblem, match="cannot be fetched"):
-        signing(keyless=True)
+        signing(keyless=True, instance=replace(NOWHERE, **named))
     # said before anything leaves this machine
-    assert "publishes your identity" in signing.warnings[0]
+    assert f"{which} publishes your identity" in signing.warnings[0]
 
 
 def test_an_identity_needs_its_issuer(config: Path) -> None:

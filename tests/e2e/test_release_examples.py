@@ -23,6 +23,7 @@ from release_kit import Release, make_release
 import qaudit
 from qaudit.attest.keyless_signing import KeylessSealer
 from qaudit.attest.sigstore_trust import read_trust_config
+from qaudit.releases.oci_pack import pack
 
 ROOT = Path(qaudit.__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -86,6 +87,9 @@ def test_actions_are_pinned_and_nothing_of_a_run_is_pasted_into_a_script() -> No
     used = [step["uses"] for step in steps if "uses" in step]
     assert used
     assert all(PINNED.fullmatch(name) for name in used), used
+    installs = [step["run"] for step in steps if "pip install" in step.get("run", "")]
+    assert len(installs) == len(workflow()["jobs"])
+    assert all(" --require-hashes -r .github/" in text for text in installs), installs
     # an expression inside a script runs whatever its value says
     assert not [step for step in steps if "${{" in step.get("run", "")]
 
@@ -215,17 +219,29 @@ def shop(tmp_path: Path, programs: Path, sigstore: LoopbackSigstore, q8: Path) -
     return Shop(release, environment(programs, **told))
 
 
+@pytest.fixture
+def folder_shop(tmp_path: Path, programs: Path, sigstore: LoopbackSigstore) -> Shop:
+    (tmp_path / "release").mkdir()
+    release = make_release(tmp_path / "release")
+    config = sigstore.write_trust_config(tmp_path / "trust.json")
+    release = release.audited_again()
+    release.sign_with(KeylessSealer(read_trust_config(config), sigstore.oidc.workflow_token()), now=None)
+    sigstore.stop()
+    told = {"SIGNER": SIGNER, "ISSUER": sigstore.url, "TRUST_CONFIG": str(config)}
+    return Shop(release, environment(programs, **told))
+
+
 def spoil(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
 
 
-def serve(shop: Shop, out: Path) -> subprocess.CompletedProcess[str]:
+def serve(shop: Shop, out: Path, release: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [
         "sh",
         str(EXAMPLES / "load_model.sh"),
-        str(shop.model),
+        release or str(shop.model),
         str(out),
         "--",
         "server",
@@ -241,6 +257,29 @@ def test_the_server_starts_on_the_copy_that_was_verified(shop: Shop, tmp_path: P
     copy = tmp_path / "today" / "model.gguf"
     assert f"serving --port 80 --model {copy}" in done.stdout
     assert f"{hashlib.sha256(shop.model.read_bytes()).hexdigest()}  {copy}" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["folder", "layout"])
+def test_of_a_folder_or_layout_the_server_gets_the_file_that_is_named(
+    folder_shop: Shop, tmp_path: Path, kind: str
+) -> None:
+    release = str(folder_shop.model)
+    if kind == "layout":
+        release = f"oci:{pack(folder_shop.model, tmp_path / 'layout', tag='v1').layout}:v1"
+    folder_shop.variables["MODEL"] = "weights.gguf"
+    done = serve(folder_shop, tmp_path / "today", release)
+    assert done.returncode == 0, done.stdout
+    assert f"serving --port 80 --model {tmp_path / 'today' / 'weights.gguf'}\n" in done.stdout
+    folder_shop.variables["MODEL"] = "other.gguf"
+    done = serve(folder_shop, tmp_path / "tomorrow", release)
+    assert done.returncode == 2
+    assert done.stdout.endswith("other.gguf: is not in the release; MODEL names a file of it\n")
+    assert "serving" not in done.stdout
+
+
+def test_without_a_name_the_server_gets_the_folder(folder_shop: Shop, tmp_path: Path) -> None:
+    done = serve(folder_shop, tmp_path / "today")
+    assert f"serving --port 80 --model {tmp_path / 'today'}\n" in done.stdout
 
 
 @pytest.mark.parametrize("what", ["changed bytes", "another signer", "no signature"])

@@ -55,7 +55,7 @@ def forge(
         entry = _log_v2(sigstore, message, signature, der)
     material: dict[str, Any] = {"certificate": {"rawBytes": text64(der)}, "tlogEntries": [entry]}
     if sigstore.stamps:
-        stamp = text64(sigstore.timestamps.answer(_stamp_request(signature)))
+        stamp = text64(sigstore.timestamps.answer(stamp_request(signature)))
         material["timestampVerificationData"] = {"rfc3161Timestamps": [{"signedTimestamp": stamp}]}
     return {"mediaType": BUNDLE_TYPE, "verificationMaterial": material, "dsseEnvelope": envelope}
 
@@ -96,7 +96,7 @@ def _log_v2(sigstore: LoopbackSigstore, message: bytes, signature: bytes, der: b
     return sigstore.rekor.add_v2(json.dumps({"hashedRekordRequestV002": asked}).encode())
 
 
-def _stamp_request(signature: bytes) -> bytes:
+def stamp_request(signature: bytes) -> bytes:
     imprint = {"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": sha256(signature)}
     request = tsp.TimeStampReq({"version": "v1", "message_imprint": imprint, "cert_req": True})
     return bytes(request.dump())

@@ -158,6 +158,15 @@ def test_names_that_lead_elsewhere_or_into_the_signatures_are_refused(
         gate(signed, f"oci:{packed.layout}")
 
 
+def test_a_file_that_was_taken_away_is_missed(signed: Release, packed: Packed) -> None:
+    weights = (signed.checkpoint / "weights.gguf").read_bytes()
+    for path in (packed.layout / "blobs" / "sha256").iterdir():
+        if path.read_bytes() == weights:
+            path.unlink()
+    with pytest.raises(VerificationFailed, match=r"weights\.gguf is missing"):
+        gate(signed, f"oci:{packed.layout}")
+
+
 def test_evidence_that_was_taken_away_is_missed(signed: Release, packed: Packed) -> None:
     for path in (packed.layout / "blobs" / "sha256").iterdir():
         if path.read_bytes() == signed.report.read_bytes():

@@ -105,11 +105,11 @@ def test_a_single_file_and_a_bundle_elsewhere(signed_file: Release, signed: Rele
     packed = pack(signed_file.checkpoint, tmp_path / "file")
     assert set(titled(manifests(packed.layout)[0][1])) == {"model.gguf"}
     bundle = tmp_path / "x.sigstore.json"
-    signed.sign(out=bundle)
     for path in (signed.checkpoint / ".qaudit").iterdir():
         path.unlink()
     (signed.checkpoint / ".qaudit").rmdir()
     (signed.checkpoint / "model.sig").unlink()
+    signed.sign(out=bundle)
     packed = pack(signed.checkpoint, tmp_path / "folder", bundle=bundle)
     assert packed.signatures == (PREDICATE_TYPE,)
 
@@ -129,3 +129,20 @@ def test_what_is_not_packed(release: Release, tmp_path: Path) -> None:
     with pytest.raises(OutputProblem, match="not empty"):
         pack(release.checkpoint, out)
     assert (out / "mine").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    "tag", ["bad tag/..", "", "../up", "-v1", "a" * 129, "v1\n", "v1@sha256:" + "a" * 64, "é"]
+)
+def test_only_tags_that_a_reader_can_name_are_written(signed: Release, tmp_path: Path, tag: str) -> None:
+    with pytest.raises(InputError, match=r"--tag .*: not a tag"):
+        pack(signed.checkpoint, tmp_path / "layout", tag=tag)
+    assert not (tmp_path / "layout").exists()
+    assert pack(signed.checkpoint, tmp_path / "layout", tag="v1.0_b-4").layout.is_dir()
+
+
+@pytest.mark.parametrize("given", ["path", "out", "bundle"])
+def test_names_that_are_too_long_are_refused_in_words(signed: Release, tmp_path: Path, given: str) -> None:
+    names: dict[str, Path] = {"path": signed.checkpoint, "out": tmp_path / "layout"}
+    with pytest.raises(InputError, match="too long for a name"):
+        pack(**{**names, given: tmp_path / ("x" * 5000)})

@@ -6,7 +6,7 @@ from release_kit import NOW, Release
 from releases.by_hand import tree
 
 from qaudit.attest import verify
-from qaudit.attest.verifying import FilesDiffer
+from qaudit.attest.files_differ import FilesDiffer
 from qaudit.errors import InputError, VerificationFailed
 from qaudit.releases.oci_pack import pack
 from qaudit.releases.opening import open_release

@@ -66,7 +66,11 @@ def test_what_does_not_pass_leaves_no_folder(signed: Release, tmp_path: Path) ->
     room = tmp_path / "room"
     with pytest.raises(VerificationFailed, match=r"evil\.py: extra"):
         verify_release(signed.checkpoint, out=room / "out", key=signed.public, now=NOW)
-    assert not list(room.iterdir())
+    assert not room.exists()
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(VerificationFailed, match=r"evil\.py: extra"):
+        verify_release(signed.checkpoint, out=tmp_path / "kept" / "b" / "c", key=signed.public, now=NOW)
+    assert not list((tmp_path / "kept").iterdir())
 
 
 @pytest.mark.parametrize("kind", ["file", "filled folder", "link"])
