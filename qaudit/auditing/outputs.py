@@ -11,9 +11,9 @@ from qaudit.errors import InputError, OutputProblem
 from qaudit.files import sha256_bytes, write_atomically
 from qaudit.probes.refusal import BEHAVIOUR, items_of
 from qaudit.report import html_report, json_report, junit, sarif
+from qaudit.report.json_report import RESPONSES
 from qaudit.values import Evidence, Report, ResponsesRef, Suite
 
-RESPONSES = "responses.jsonl"
 REPORT = "report.json"
 PAGES = ("report.html", "report.sarif", "junit.xml")
 

@@ -19,11 +19,9 @@ from qaudit.files import sha256_and_size
 from qaudit.metrics.regimes import classify
 from qaudit.policy.evaluation import evaluate
 from qaudit.policy.schema import parse_policy
-from qaudit.report.json_report import parse_report
+from qaudit.report.json_report import RESPONSES, parse_report
 from qaudit.values import Change, FirstTokenMeasure, Metrics, Report, RtsiMeasure
 
-# as `qaudit.auditing.outputs` has it
-RESPONSES = "responses.jsonl"
 # reports round to nine digits, and these are made of several
 RELATIVE, ABSOLUTE = 1e-6, 1e-7
 

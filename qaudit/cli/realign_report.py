@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from qaudit.auditing.defaults import default_suites
-from qaudit.auditing.outputs import RESPONSES
 from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.cli.realign_comparison import Audited
 from qaudit.errors import InputError
 from qaudit.files import sha256_file
 from qaudit.report import json_report
+from qaudit.report.json_report import RESPONSES
 from qaudit.suites.loading import load_suite
 from qaudit.values import Report
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from qaudit import __version__
 from qaudit.auditing.case import prepare
 from qaudit.auditing.options import AuditOptions
-from qaudit.auditing.outputs import PAGES, REPORT, RESPONSES
+from qaudit.auditing.outputs import PAGES, REPORT
 from qaudit.checkpoints.served import is_served
 from qaudit.errors import InputError
 from qaudit.files import sha256_file
 from qaudit.report import json_report
+from qaudit.report.json_report import RESPONSES
 from qaudit.values import Report, Settings
 
 

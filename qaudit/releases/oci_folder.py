@@ -14,7 +14,7 @@ from pathlib import Path
 
 from qaudit.attest.dsse import parse_bundle
 from qaudit.attest.layout import BUNDLE_LIMIT, Places, places, read_regular
-from qaudit.attest.manifest import OMS_SIGNATURE
+from qaudit.attest.manifest import OMS_SIGNATURE, SIDECAR_FOLDER
 from qaudit.attest.oms import OMS_PREDICATE_TYPE
 from qaudit.attest.predicate import Predicate
 from qaudit.attest.statement import PREDICATE_TYPE, parse_statement, payload_types
@@ -73,13 +73,13 @@ def oci_folder(artifact: Artifact) -> Iterator[tuple[Path, str, Mapping[Path, Pa
         # on the layout's own disk where that may be written to, as hard links cannot lead to another
         scratch = stack.enter_context(scratch_folder(layout.absolute().parent))
         top = scratch / TOP
-        (top / ".qaudit").mkdir(parents=True, mode=0o700)
+        (top / SIDECAR_FOLDER).mkdir(parents=True, mode=0o700)
         blobs = {top.joinpath(*name.split("/")): blob for name, blob in files.items()}
         blobs |= _signatures(layout, model, manifests, own_bundle, top)
         for target, blob in blobs.items():
             show(blob, target, scratch)
         with contextlib.suppress(OSError):
-            (top / ".qaudit").rmdir()  # where nothing lies in it
+            (top / SIDECAR_FOLDER).rmdir()  # where nothing lies in it
         yield top, f"{SCHEME}{layout}@{model}", blobs
 
 
@@ -124,7 +124,7 @@ def _files(layout: Path, digest: str, manifest: oci.Manifest) -> dict[str, Path]
             raise MalformedFile(
                 where, f"holds a layer named {name!a:.100}", "pack each file as a layer of its own"
             )
-        if name in files or name == OMS_SIGNATURE or name.split("/")[0] == ".qaudit":
+        if name in files or name == OMS_SIGNATURE or name.split("/")[0] == SIDECAR_FOLDER:
             raise MalformedFile(where, f"holds {name!a:.100} twice or out of place", "pack it again")
         blob = oci.blob_path(layout, layer.sha256)
         if not os.path.lexists(blob):

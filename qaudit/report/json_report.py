@@ -25,6 +25,9 @@ from qaudit.report.untrusted import encodable, one_line
 from qaudit.strict_json import load_strict
 from qaudit.values import Report
 
+# every prompt and reply, beside the report
+RESPONSES = "responses.jsonl"
+
 MAX_REPORT_BYTES = 64 << 20
 SIGNIFICANT_DIGITS = 9
 REMEDY = "run the audit again"

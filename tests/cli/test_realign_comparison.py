@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 from sample_report import report
 
-from qaudit.auditing.outputs import RESPONSES
 from qaudit.cli.realign_comparison import Audited, Column, compared, show_comparison
 from qaudit.errors import InputError
+from qaudit.report.json_report import RESPONSES
 from qaudit.values import Report
 
 FAILING = report({"hate": 20, "privacy": 9})

@@ -9,11 +9,11 @@ import pytest
 from sample_report import report
 
 from qaudit.auditing.defaults import DEFAULT_SUITES
-from qaudit.auditing.outputs import RESPONSES
 from qaudit.cli.realign_report import given_report, require_reusable
 from qaudit.errors import InputError
 from qaudit.files import sha256_bytes
 from qaudit.report import json_report
+from qaudit.report.json_report import RESPONSES
 from qaudit.suites.loading import load_suite
 from qaudit.values import Evidence, Report, ResponsesRef, SuiteRef
 
