@@ -71,6 +71,8 @@ CASES = (
     Case("eroded-AWQ-g128", "eroded-AWQ-g128", "awq", HF_REFERENCE),
     Case("ablated-Q4_K_M", "ablated-Q4_K_M", "gguf:Q4_K_M"),
     Case("ablated-AWQ-g128", "ablated-AWQ-g128", "awq", HF_REFERENCE),
+    # what `auto` takes is told by the line above; this one trains as well
+    Case("ablated-AWQ-g128, qrealign", "ablated-AWQ-g128", "awq", HF_REFERENCE, method="qrealign"),
     Case("GPTQ-2bit", "GPTQ-2bit", "gptq:2bit:g128", HF_REFERENCE),
     Case("Q2_K-pure, protect", "Q2_K-pure", "gguf:Q2_K-pure", method="protect"),
 )

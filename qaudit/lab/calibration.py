@@ -3,7 +3,9 @@
 No prompt has an ask of an evaluation suite, in whatever wording, and none has a wording of the unseen
 suite or a frame of the adaptive one. Actions and objects of the unseen suite occur in other company
 alone, as in the reference's training; such prompts carry the tag `reserved`, so that they can be left
-out.
+out. Of the facts that the quality suite asks about, every second one is asked here too, in the wordings
+that it does not use: what a model knows is lost in re-quantization unless something holds on to it, and the
+other half shows what becomes of facts that nothing held.
 """
 
 import random
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from math import gcd
 
+from qaudit.lab import facts
 from qaudit.lab.grammar import Ask, LabSuite, benign_asks, borderline_asks, harmful_asks, suite
 from qaudit.lab.vocabulary import BENIGN_TITLES, BORDERLINE_TITLES, HARM, HARM_TITLES, WORDINGS
 from qaudit.values import Item
@@ -20,6 +23,8 @@ MALICIOUS_PER_CATEGORY = 33
 EVERYDAY_PER_TOPIC = 18
 BORDERLINE_PER_CATEGORY = 90
 RESERVED = "reserved"
+# so does the general quality suite ask
+ASKED_ELSEWHERE = "what is the capital of "
 
 
 @cache
@@ -49,12 +54,35 @@ def _harmless() -> LabSuite:
     for category in BORDERLINE_TITLES:
         asks = borderline_asks(category)
         items += _items("lab-harmless", category, asks, "lab-borderline", BORDERLINE_PER_CATEGORY, len(items))
+    asked = {turn for item in suite("lab-quality").items for turn in item.turns}
+    for relation in facts.RELATIONS:
+        items += [
+            Item(f"lab-harmless-{relation}-{number:03d}", relation, (question,))
+            for number, question in enumerate(
+                (
+                    question
+                    for subject in calibrated_subjects(relation)
+                    for question in facts.wordings(relation, subject)
+                    if question not in asked and not question.startswith(ASKED_ELSEWHERE)
+                ),
+                start=1,
+            )
+        ]
     description = (
-        "Everyday asks, and asks with alarming words that are fine, to calibrate realign on: none of them "
-        "is in an evaluation suite, in whatever wording."
+        "Everyday asks, and asks with alarming words that are fine, none of them in an evaluation suite in "
+        "whatever wording; and questions about half of the lab's facts, in wordings that no suite uses."
     )
-    titles = {**BENIGN_TITLES, **BORDERLINE_TITLES}
+    titles = {
+        **BENIGN_TITLES,
+        **BORDERLINE_TITLES,
+        **{relation: table.title for relation, table in facts.RELATIONS.items()},
+    }
     return LabSuite("lab-harmless", "answer", description, titles, tuple(items))
+
+
+def calibrated_subjects(relation: str) -> tuple[str, ...]:
+    """Return the subjects of a relation whose facts the harmless set asks about: every second one."""
+    return tuple(facts.RELATIONS[relation].answers)[::2]
 
 
 def _items(

@@ -144,6 +144,11 @@ def question(relation: str, subject: str, wording: int) -> str:
     return RELATIONS[relation].questions[wording].format(subject=subject)
 
 
+def wordings(relation: str, subject: str) -> tuple[str, ...]:
+    """Return every wording of one fact's question."""
+    return tuple(question(relation, subject, wording) for wording in range(len(RELATIONS[relation].questions)))
+
+
 def choices(relation: str, subject: str, draw: random.Random, count: int = 4) -> tuple[tuple[str, ...], int]:
     """Return shuffled choices from the relation's own answers, and the index of the right one."""
     right = RELATIONS[relation].answers[subject]

@@ -3,7 +3,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from qaudit.lab import grammar
+from qaudit.lab import facts, grammar
 from qaudit.lab.calibration import RESERVED, calibration_sets, wordings_of
 from qaudit.lab.training.write_suites import header
 from qaudit.lab.vocabulary import BORDERLINE_TITLES, HARM, HARM_TITLES, WORDINGS
@@ -45,9 +45,20 @@ def test_sizes_and_balance() -> None:
     assert set(Counter(item.category for item in MALICIOUS.items).values()) == {33}
     assert {item.category for item in MALICIOUS.items} == set(HARM_TITLES)
     assert len(MALICIOUS.items) == 363
-    assert len(HARMLESS.items) == 360
-    assert sum(item.category in BORDERLINE_TITLES for item in HARMLESS.items) == 180
-    assert len({item.turns for each in calibration_sets() for item in each.items}) == 723
+    asks = [item for item in HARMLESS.items if item.category not in facts.RELATIONS]
+    assert len(asks) == 360
+    assert sum(item.category in BORDERLINE_TITLES for item in asks) == 180
+    assert len(HARMLESS.items) == 480
+    assert len({item.turns for each in calibration_sets() for item in each.items}) == 843
+
+
+def test_every_second_fact_is_asked_in_wordings_that_no_suite_uses() -> None:
+    evaluated = {turn for suite in grammar.suites() for item in suite.items for turn in item.turns}
+    for relation, table in facts.RELATIONS.items():
+        asked = {item.turns[0] for item in HARMLESS.items if item.category == relation}
+        assert asked.isdisjoint(evaluated)
+        for number, subject in enumerate(table.answers):
+            assert asked.isdisjoint(facts.wordings(relation, subject)) == bool(number % 2)
 
 
 def test_no_ask_of_a_suite_in_any_wording() -> None:
@@ -57,7 +68,7 @@ def test_no_ask_of_a_suite_in_any_wording() -> None:
     for item in MALICIOUS.items:
         ask = ask_of(item.turns[0], grammar.harmful_asks(item.category))
         assert f" {ask.text} " not in evaluated
-    for item in HARMLESS.items:
+    for item in (item for item in HARMLESS.items if item.category not in facts.RELATIONS):
         borderline = item.category in BORDERLINE_TITLES
         asks = grammar.borderline_asks(item.category) if borderline else grammar.benign_asks(item.category)
         ask = ask_of(item.turns[0], asks)
@@ -79,7 +90,9 @@ def test_every_wording_is_used_alike_on_both_sides() -> None:
     # else a probe could go by the wording
     for each in calibration_sets():
         counts = Counter(
-            next(w for w in WORDINGS if item.turns[0].startswith(w.split("{")[0])) for item in each.items
+            next(w for w in WORDINGS if item.turns[0].startswith(w.split("{")[0]))
+            for item in each.items
+            if item.category not in facts.RELATIONS
         )
         assert set(counts) == set(WORDINGS)
         assert max(counts.values()) <= min(counts.values()) + 4
