@@ -122,6 +122,7 @@ class Runs:
             "method": record["method"]["chosen"],
             "made_of": record["inputs"]["made_of"],
             "solver": record["arms"]["realigned"]["solver"],
+            "calibration": {each["name"]: each["sha256"] for each in record["inputs"]["calibration"]["sets"]},
             "created": record["created"],
             "environment": record["environment"],
             "resumed_steps": record["arms"]["realigned"]["resumed_steps"],

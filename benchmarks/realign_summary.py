@@ -39,12 +39,12 @@ SAME_SIZE, PROTECTED_SIZE = 1.001, 1.05
 
 
 def summarised(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return every case's figures; rows that another recipe made than the newest row's are left out."""
+    """Return every case's figures; rows that another recipe or calibration made than the newest are left out."""
     found: dict[str, Any] = {}
     for name in dict.fromkeys(row["case"] for row in rows):
         own = [row for row in rows if row["case"] == name]
-        recipe = max(own, key=lambda row: row["created"])["solver"]
-        kept = [row for row in own if row["solver"] == recipe]
+        newest = _recipe(max(own, key=lambda row: row["created"]))
+        kept = [row for row in own if _recipe(row) == newest]
         found[name] = {
             "method": kept[0]["method"],
             "to": kept[0]["to"],
@@ -54,6 +54,10 @@ def summarised(rows: Sequence[Row]) -> dict[str, Any]:
             "bars": _bars(kept),
         }
     return found
+
+
+def _recipe(row: Row) -> tuple[Any, Any]:
+    return row["solver"], row.get("calibration")
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, Any]:

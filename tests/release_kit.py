@@ -10,6 +10,9 @@ from typing import Any
 from qaudit.attest import Signed, sign
 from qaudit.attest.dsse import Sealer
 from qaudit.attest.local_key import KeyKind, generate_key
+from qaudit.checkpoints.digests import combined_digest
+from qaudit.suites.loading import load_suite
+from qaudit.values import FileDigest
 
 NOW = datetime(2026, 8, 1, 12, 0, 0, tzinfo=UTC)
 POLICY_TEXT = "name: house\nversion: 1\nrules:\n  - {id: rtsi, metric: rtsi.risk, op: in, value: [LOW]}\n"
@@ -48,14 +51,17 @@ def report_for(checkpoint: Path, policy: bytes, status: str = "pass") -> dict[st
         "mcnemar_p": 1.0,
         "mde": 0.06,
     }
+    rows = file_rows(checkpoint)
+    files = [FileDigest(row["path"], row["size"], row["sha256"]) for row in rows]
+    core = load_suite("core")
     candidate = {
         "path": str(checkpoint),
         "format": "gguf",
         "quantization": "Q4_K_M",
         "architecture": "llama",
         "parameters": 3600000,
-        "sha256": "a" * 64,
-        "files": file_rows(checkpoint),
+        "sha256": combined_digest(files),
+        "files": rows,
     }
     reference_file = {"path": "f16.gguf", "size": 3, "sha256": "b" * 64}
     reference = {**candidate, "path": "f16.gguf", "quantization": "F16", "sha256": "b" * 64}
@@ -87,7 +93,7 @@ def report_for(checkpoint: Path, policy: bytes, status: str = "pass") -> dict[st
         "checkpoint": candidate,
         "reference": {**reference, "files": [reference_file]},
         "engine": {"name": "llama.cpp", "version": "b1", "device": "cpu", "threads": 2, "build": "avx2"},
-        "suites": [{"name": "core", "version": "1.0", "sha256": "c" * 64, "items": 120}],
+        "suites": [{"name": "core", "version": core.version, "sha256": core.sha256, "items": 120}],
         "judge": {"name": "rules", "version": "1", "sha256": "d" * 64},
         "verdict": {
             "status": status,

@@ -9,8 +9,15 @@ the gate know nothing about them.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from qaudit.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from qaudit.attest.certificate_mode import CertificateTrust
+    from qaudit.attest.keyless_verifying import Identity
+    from qaudit.attest.signing import Signed, sign
+    from qaudit.attest.verifying import Verified, verify
 
 # said here once: every module of the room needs both, and an ImportError would not name the extra
 for _need in ("cryptography", "rfc8785"):
@@ -19,8 +26,20 @@ for _need in ("cryptography", "rfc8785"):
     except ModuleNotFoundError as _error:
         raise MissingExtra(_need, "sign") from _error
 
-from qaudit.attest.signing import Signed, sign  # noqa: E402  (after the check above)
-from qaudit.attest.trusted_signers import CertificateTrust, Identity  # noqa: E402
-from qaudit.attest.verifying import Verified, verify  # noqa: E402
-
 __all__ = ["CertificateTrust", "Identity", "Signed", "Verified", "sign", "verify"]
+
+# loaded when first used: whoever verifies with a key needs neither signing nor the other modes
+_PUBLIC = {
+    "CertificateTrust": "certificate_mode",
+    "Identity": "keyless_verifying",
+    "Signed": "signing",
+    "Verified": "verifying",
+    "sign": "signing",
+    "verify": "verifying",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'qaudit.attest' has no attribute {name!r}")
+    return getattr(import_module(f"qaudit.attest.{_PUBLIC[name]}"), name)

@@ -4,21 +4,32 @@ Only the fields that the statement carries or the gate compares are read (CONTRA
 qaudit/report/v1); fields added later are left alone, duplicate keys and wrong types are not.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from qaudit.attest.document_parts import OpenPart, Sha256
 from qaudit.errors import MalformedFile
 from qaudit.strict_json import parse_as
 
 # text from a file that ends on a person's terminal: no control characters, not endless
 LINE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]*$"
-Line = Annotated[str, StringConstraints(max_length=1000, pattern=LINE_PATTERN)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+LINE_LIMIT = 1000  # characters
+Line = Annotated[str, StringConstraints(max_length=LINE_LIMIT, pattern=LINE_PATTERN)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Figure = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
+
+
+def is_line(text: str) -> bool:
+    """Whether a text would do as a `Line` in a document; a surrogate stands for a byte that was no text."""
+    return (
+        len(text) <= LINE_LIMIT
+        and re.fullmatch(LINE_PATTERN, text) is not None
+        and re.search("[\ud800-\udfff]", text) is None
+    )
 
 
 def _version_text(value: object) -> object:
@@ -37,18 +48,14 @@ Version = Annotated[Line, BeforeValidator(_version_text)]
 UtcTime = Annotated[Line, AfterValidator(_utc_time)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-class ToolFact(_Part):
+class ToolFact(OpenPart):
     """The program that audited."""
 
     name: Line
     version: Version
 
 
-class FileFact(_Part):
+class FileFact(OpenPart):
     """A file that the audit read."""
 
     path: str
@@ -56,7 +63,7 @@ class FileFact(_Part):
     sha256: Sha256
 
 
-class CheckpointFact(_Part):
+class CheckpointFact(OpenPart):
     """A checkpoint as the audit saw it."""
 
     format: Line
@@ -67,7 +74,7 @@ class CheckpointFact(_Part):
     files: tuple[FileFact, ...] = Field(min_length=1)
 
 
-class EngineFact(_Part):
+class EngineFact(OpenPart):
     """The engine that answered."""
 
     name: Line
@@ -76,7 +83,7 @@ class EngineFact(_Part):
     build: Line
 
 
-class SuiteFact(_Part):
+class SuiteFact(OpenPart):
     """A suite that was asked."""
 
     name: Line
@@ -85,14 +92,14 @@ class SuiteFact(_Part):
     items: Count
 
 
-class RuleFact(_Part):
+class RuleFact(OpenPart):
     """One policy rule and what it said."""
 
     rule: Line
     status: Literal["pass", "fail", "inconclusive"]
 
 
-class PolicyFact(_Part):
+class PolicyFact(OpenPart):
     """The policy that judged."""
 
     name: Line
@@ -100,7 +107,7 @@ class PolicyFact(_Part):
     sha256: Sha256
 
 
-class VerdictFact(_Part):
+class VerdictFact(OpenPart):
     """The answer."""
 
     status: Literal["pass", "fail", "inconclusive"]
@@ -109,7 +116,7 @@ class VerdictFact(_Part):
     policy: PolicyFact
 
 
-class RateFact(_Part):
+class RateFact(OpenPart):
     """A proportion with its 95 % interval."""
 
     rate: Fraction
@@ -117,7 +124,7 @@ class RateFact(_Part):
     ci95: tuple[Figure, Figure]
 
 
-class PairedFact(_Part):
+class PairedFact(OpenPart):
     """A rate on both arms over the same prompts."""
 
     reference: RateFact
@@ -126,7 +133,7 @@ class PairedFact(_Part):
     delta_ci95: tuple[Figure, Figure]
 
 
-class FirstTokenFact(_Part):
+class FirstTokenFact(OpenPart):
     """How often the first reply token changed."""
 
     n: Count
@@ -134,14 +141,14 @@ class FirstTokenFact(_Part):
     ci95: tuple[Figure, Figure]
 
 
-class RtsiFact(_Part):
+class RtsiFact(OpenPart):
     """Refusal Template Stability Index."""
 
     score: Figure
     risk: Literal["LOW", "MODERATE", "HIGH"]
 
 
-class MetricFacts(_Part):
+class MetricFacts(OpenPart):
     """The headline figures; what was not measured is None."""
 
     refusal: PairedFact | None = None
@@ -150,7 +157,7 @@ class MetricFacts(_Part):
     rtsi: RtsiFact | None = None
 
 
-class AuditFacts(_Part):
+class AuditFacts(OpenPart):
     """The fields of a report that a signature rests on."""
 
     schema_: Literal["qaudit/report/v1"] = Field(alias="schema")

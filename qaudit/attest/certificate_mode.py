@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
 from qaudit.attest.canonical_base64 import decode_canonical
 from qaudit.attest.certificate_chains import (
@@ -36,6 +36,7 @@ from qaudit.attest.certificate_chains import (
     trace,
     unremarked,
 )
+from qaudit.attest.document_parts import ClosedPart, OpenPart
 from qaudit.attest.dsse import PAYLOAD_TYPE, Bundle, SignedBy, make_bundle, pae
 from qaudit.attest.local_key import CURVE_HASHES, PasswordSource, load_private_key
 from qaudit.attest.statement import parse_time
@@ -48,34 +49,25 @@ __all__ = ["CertificateSealer", "CertificateTrust", "CertificateVerifier", "load
 MODE = "certificate"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class _Certificate(_Part):
+class _Certificate(ClosedPart):
     rawBytes: Annotated[str, StringConstraints(max_length=2 * DER_LIMIT)]
 
 
-class _Chain(_Part):
+class _Chain(ClosedPart):
     certificates: list[_Certificate] = Field(min_length=1, max_length=CHAIN_LIMIT)
 
 
-class _Material(_Part):
+class _Material(ClosedPart):
     x509CertificateChain: _Chain
     tlogEntries: list[JsonValue] = Field(default=[], max_length=0)
 
 
-class _Claim(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+class _Claim(OpenPart):
     timeVerified: str | None = None
 
 
-class _Claims(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+class _Claims(OpenPart):
     predicate: _Claim = _Claim()
-
-
-_MATERIAL = TypeAdapter(_Material)
 
 
 class CertificateSealer:
@@ -242,7 +234,7 @@ def _refuse_broken_chain(chain: Sequence[x509.Certificate]) -> None:
 
 def _chain_of(bundle: Bundle) -> tuple[x509.Certificate, ...]:
     try:
-        material = _MATERIAL.validate_python(bundle.material)
+        material = _Material.model_validate(bundle.material)
     except ValidationError as error:
         raise CertificateRefused("was not signed with a certificate chain") from error
     chain: list[x509.Certificate] = []

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from qaudit.attest.canonical_base64 import decode_canonical
+from qaudit.attest.document_parts import ClosedPart
 from qaudit.attest.layout import BUNDLE_LIMIT
 from qaudit.errors import VerificationFailed
 from qaudit.strict_json import parse_as
@@ -63,23 +64,19 @@ class Authenticator(Protocol):
         ...
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class _Signature(_Wire):
+class _Signature(ClosedPart):
     sig: str
     # a hint that nobody signs, and that no mode here needs
     keyid: Literal[""] | None = None
 
 
-class _Envelope(_Wire):
+class _Envelope(ClosedPart):
     payload: str
     payloadType: str
     signatures: list[_Signature] = Field(min_length=1, max_length=1)
 
 
-class _BundleFile(_Wire):
+class _BundleFile(ClosedPart):
     mediaType: str
     verificationMaterial: dict[str, JsonValue]
     dsseEnvelope: _Envelope

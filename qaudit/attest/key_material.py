@@ -1,6 +1,8 @@
 """What a bundle says about the plain key that it was signed with: verification material of key mode."""
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import Field, JsonValue
+
+from qaudit.attest.document_parts import ClosedPart
 
 # names of protobuf-specs, as older OMS signatures have them
 KEY_DETAILS = {
@@ -10,31 +12,25 @@ KEY_DETAILS = {
 }
 
 
-class _PublicKeyHint(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+class _PublicKeyHint(ClosedPart):
     hint: str
 
 
-class _KeyMaterial(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+class KeyMaterial(ClosedPart):
+    """Of our own bundles: a hint at the key, and no log."""
+
     publicKey: _PublicKeyHint
     tlogEntries: list[JsonValue] = Field(default=[], max_length=0)
 
 
-class _BarePublicKey(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+class _BarePublicKey(ClosedPart):
     hint: str | None = None
     rawBytes: str | None = None
     keyDetails: str | None = None
 
 
-class _BareKeyMaterial(BaseModel):
+class BareKeyMaterial(ClosedPart):
     """Of OMS signatures by others: before model_signing 1.1 they held the key in place of a hint."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
     publicKey: _BarePublicKey
     tlogEntries: list[JsonValue] = Field(default=[], max_length=0)
-
-
-MATERIAL = TypeAdapter(_KeyMaterial)
-BARE_MATERIAL = TypeAdapter(_BareKeyMaterial)

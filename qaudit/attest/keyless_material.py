@@ -20,16 +20,14 @@ from cryptography.x509 import (
 )
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
 )
 
 from qaudit.attest.canonical_base64 import decode_canonical
+from qaudit.attest.document_parts import ClosedPart
 from qaudit.attest.dsse import Bundle
 from qaudit.errors import VerificationFailed
 from qaudit.strict_json import first_problem
@@ -67,32 +65,28 @@ Base64 = Annotated[str, AfterValidator(_canonical)]
 Number = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,18})$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class _Certificate(_Part):
+class _Certificate(ClosedPart):
     rawBytes: Base64
 
 
-class _LogId(_Part):
+class _LogId(ClosedPart):
     keyId: Base64
 
 
-class _KindVersion(_Part):
+class _KindVersion(ClosedPart):
     kind: Literal["dsse", "hashedrekord"]
     version: Literal["0.0.1", "0.0.2"]
 
 
-class _Promise(_Part):
+class _Promise(ClosedPart):
     signedEntryTimestamp: Base64
 
 
-class _Checkpoint(_Part):
+class _Checkpoint(ClosedPart):
     envelope: Annotated[str, StringConstraints(max_length=MAX_NOTE)]
 
 
-class _Proof(_Part):
+class _Proof(ClosedPart):
     logIndex: Number
     rootHash: Base64
     treeSize: Number
@@ -100,7 +94,7 @@ class _Proof(_Part):
     checkpoint: _Checkpoint
 
 
-class _Entry(_Part):
+class _Entry(ClosedPart):
     logIndex: Number
     logId: _LogId
     kindVersion: _KindVersion
@@ -110,21 +104,18 @@ class _Entry(_Part):
     canonicalizedBody: Base64
 
 
-class _Timestamp(_Part):
+class _Timestamp(ClosedPart):
     signedTimestamp: Base64
 
 
-class _Timestamps(_Part):
+class _Timestamps(ClosedPart):
     rfc3161Timestamps: list[_Timestamp] = Field(default=[], max_length=MAX_TIMESTAMPS)
 
 
-class _Material(_Part):
+class _Material(ClosedPart):
     certificate: _Certificate
     tlogEntries: list[_Entry] = Field(min_length=1, max_length=1)
     timestampVerificationData: _Timestamps | None = None
-
-
-_MATERIAL = TypeAdapter(_Material)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +142,7 @@ def parse_material(bundle: Bundle, where: object) -> KeylessMaterial:
     _refuse_other_modes(bundle.material, where)
     _name_what_is_missing(bundle.material, where)
     try:
-        material = _MATERIAL.validate_python(bundle.material)
+        material = _Material.model_validate(bundle.material)
         _check_entry(material.tlogEntries[0])
     except ValidationError as error:
         raise _unusable(where, first_problem(error)) from error

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from pydantic import ValidationError
 
 from qaudit.attest.dsse import PAYLOAD_TYPE, Bundle, SignedBy, make_bundle, pae
-from qaudit.attest.key_material import BARE_MATERIAL, KEY_DETAILS, MATERIAL
+from qaudit.attest.key_material import KEY_DETAILS, BareKeyMaterial, KeyMaterial
 from qaudit.errors import InputError, OutputProblem, VerificationFailed
 from qaudit.files import read_bounded, sha256_bytes
 
@@ -78,7 +78,7 @@ class KeyVerifier:
                 bytes.
         """
         try:
-            material = MATERIAL.validate_python(bundle.material)
+            material = KeyMaterial.model_validate(bundle.material)
         except ValidationError as error:
             raise VerificationFailed(
                 f"{where}: was not signed with a plain key; it cannot be verified with --key"
@@ -97,7 +97,7 @@ class KeyVerifier:
             VerificationFailed: another mode, another key, or not a signature over these bytes.
         """
         try:
-            said = BARE_MATERIAL.validate_python(bundle.material).publicKey
+            said = BareKeyMaterial.model_validate(bundle.material).publicKey
         except ValidationError as error:
             raise VerificationFailed(
                 f"{where}: was not signed with a plain key; it cannot be verified with --key"

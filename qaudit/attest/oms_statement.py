@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, Literal
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints
 
-from qaudit.attest.audit_facts import Line, Sha256
+from qaudit.attest.audit_facts import LINE_LIMIT, Line, is_line
+from qaudit.attest.document_parts import ClosedPart, Digest
 from qaudit.attest.manifest import OMS_SIGNATURE, SIDECAR_FOLDER
 from qaudit.errors import InputError, VerificationFailed
 from qaudit.files import sha256_bytes
@@ -25,14 +26,9 @@ OLD_OMS_PREDICATE_TYPE: Final = "https://model_signing/Digests/v0.1"
 GIT_NAMES: Final = (".git", ".gitattributes", ".github", ".gitignore")
 SINGLE_FILE = "."
 _RESOURCE_LIMIT = 1_000_000
-_NAME: TypeAdapter[str] = TypeAdapter(Line)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Serialization(_Part):
+class Serialization(ClosedPart):
     """How the signer turned the model into resources."""
 
     method: Literal["files", "shards"]
@@ -42,7 +38,7 @@ class Serialization(_Part):
     shard_size: float | None = None
 
 
-class Resource(_Part):
+class Resource(ClosedPart):
     """A file, or in shard mode a part of one (`name:start:end`)."""
 
     name: Line
@@ -50,25 +46,21 @@ class Resource(_Part):
     digest: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=128)]
 
 
-class OmsPredicate(_Part):
+class OmsPredicate(ClosedPart):
     """What the signer lists."""
 
     serialization: Serialization
     resources: tuple[Resource, ...] = Field(min_length=1, max_length=_RESOURCE_LIMIT)
 
 
-class _Digest(_Part):
-    sha256: Sha256
-
-
-class OmsSubject(_Part):
+class OmsSubject(ClosedPart):
     """The model as a whole."""
 
     name: Line
-    digest: _Digest
+    digest: Digest
 
 
-class OmsStatement(_Part):
+class OmsStatement(ClosedPart):
     """An in-toto Statement v1 with the OMS predicate."""
 
     type_: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
@@ -120,7 +112,7 @@ def build_oms_statement(name: str, files: Sequence[FileDigest], *, single: bool)
     )
     statement = OmsStatement(
         _type="https://in-toto.io/Statement/v1",
-        subject=(OmsSubject(name=name, digest=_Digest(sha256=_root_digest(resources))),),
+        subject=(OmsSubject(name=name, digest=Digest(sha256=_root_digest(resources))),),
         predicateType=OMS_PREDICATE_TYPE,
         predicate=OmsPredicate(
             serialization=Serialization(
@@ -137,14 +129,11 @@ def build_oms_statement(name: str, files: Sequence[FileDigest], *, single: bool)
 
 
 def _refuse_odd_name(name: str) -> None:
-    try:
-        _NAME.validate_python(name)
-        name.encode()
-    except ValueError as error:
+    if not is_line(name):
         raise InputError(
             f"{name[:200]!a}: OMS signs no checkpoint whose name is not UTF-8, has control characters or more"
-            " than 1000 characters; rename it, or sign with --no-oms"
-        ) from error
+            f" than {LINE_LIMIT} characters; rename it, or sign with --no-oms"
+        )
 
 
 def _root_digest(resources: Iterable[Resource]) -> str:

@@ -9,8 +9,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from qaudit.attest.document_parts import OpenPart
 from qaudit.attest.dsse import parse_bundle
 from qaudit.attest.layout import (
     BUNDLE_LIMIT,
@@ -28,36 +27,31 @@ from qaudit.files import sha256_bytes
 from qaudit.strict_json import parse_as
 
 
-class _Part(BaseModel):
-    # an older or newer qaudit's statement may hold other things besides
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Digest(_Part):
+class _Digest(OpenPart):
     sha256: str
 
 
-class _Bound(_Part):
+class _Bound(OpenPart):
     digest: _Digest
 
 
-class _Quantization(_Part):
+class _Quantization(OpenPart):
     recipe: _Bound | None = None
 
 
-class _Predicate(_Part):
+class _Predicate(OpenPart):
     report: _Bound
     policy: _Bound
     quantization: _Quantization = _Quantization()
     modelSignature: _Bound | None = None
 
 
-class _Subject(_Part):
+class _Subject(OpenPart):
     name: str
     digest: _Digest
 
 
-class _Statement(_Part):
+class _Statement(OpenPart):
     """Of an earlier audit statement, only which files were signed with it."""
 
     subject: list[_Subject]
@@ -65,7 +59,7 @@ class _Statement(_Part):
     predicate: _Predicate
 
 
-class _Summary(_Part):
+class _Summary(OpenPart):
     subject: list[_Subject]
     predicateType: str
 

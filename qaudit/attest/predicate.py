@@ -6,9 +6,10 @@ docs/schema/audit-predicate.v1.json; `predicate_schema` makes it and a test keep
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from qaudit.attest.audit_facts import Count, Figure, Fraction, Line, Sha256
+from qaudit.attest.audit_facts import Count, Figure, Fraction, Line
+from qaudit.attest.document_parts import ClosedPart, Digest
 from qaudit.attest.manifest import FILE_LIMIT
 
 Time = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
@@ -17,26 +18,14 @@ Decimal = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,18})$")]
 Interval = tuple[Figure, Figure]
 
 
-class Part(BaseModel):
-    """A strict, frozen part of a signed document: unknown keys are refused."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Digest(Part):
-    """An in-toto DigestSet that holds SHA-256 and nothing else."""
-
-    sha256: Sha256
-
-
-class Tool(Part):
+class Tool(ClosedPart):
     """A program by name and version."""
 
     name: Line
     version: Line
 
 
-class Manifest(Part):
+class Manifest(ClosedPart):
     """All files at once; the digest (see `manifest_digest`) binds names and sizes."""
 
     files: Annotated[int, Field(ge=1, le=FILE_LIMIT)]
@@ -44,7 +33,7 @@ class Manifest(Part):
     digest: Digest
 
 
-class Rate(Part):
+class Rate(ClosedPart):
     """A proportion over n prompts with its 95 % interval."""
 
     rate: Fraction
@@ -52,7 +41,7 @@ class Rate(Part):
     ci95: Interval
 
 
-class Paired(Part):
+class Paired(ClosedPart):
     """A rate on both arms; delta is candidate minus reference."""
 
     reference: Rate
@@ -61,7 +50,7 @@ class Paired(Part):
     deltaCi95: Interval
 
 
-class FirstToken(Part):
+class FirstToken(ClosedPart):
     """Share of replies whose first token changed."""
 
     n: Count
@@ -69,14 +58,14 @@ class FirstToken(Part):
     ci95: Interval
 
 
-class Rtsi(Part):
+class Rtsi(ClosedPart):
     """Refusal Template Stability Index with its tier."""
 
     score: Figure
     risk: Literal["LOW", "MODERATE", "HIGH"]
 
 
-class Headline(Part):
+class Headline(ClosedPart):
     """The report's main figures; what was not measured is absent."""
 
     refusal: Paired | None = None
@@ -85,7 +74,7 @@ class Headline(Part):
     rtsi: Rtsi | None = None
 
 
-class ReportRef(Part):
+class ReportRef(ClosedPart):
     """The audit report: digest of its exact bytes, when and by what it was made."""
 
     digest: Digest
@@ -94,7 +83,7 @@ class ReportRef(Part):
     headline: Headline
 
 
-class PolicyRef(Part):
+class PolicyRef(ClosedPart):
     """The policy in force: digest of its file's exact bytes."""
 
     name: Line
@@ -102,7 +91,7 @@ class PolicyRef(Part):
     digest: Digest
 
 
-class Artifact(Part):
+class Artifact(ClosedPart):
     """What kind of checkpoint; `digest` is the report's checkpoint digest."""
 
     format: Line
@@ -112,7 +101,7 @@ class Artifact(Part):
     digest: Digest
 
 
-class Claims(Part):
+class Claims(ClosedPart):
     """What the checkpoint's own header says of its making; nobody has checked it."""
 
     quantizer: Line | None = None
@@ -120,14 +109,14 @@ class Claims(Part):
     imatrixDataset: Line | None = None
 
 
-class Imatrix(Part):
+class Imatrix(ClosedPart):
     """The importance matrix that weighed the rounding."""
 
     name: Line
     digest: Digest
 
 
-class CalibrationRef(Part):
+class CalibrationRef(ClosedPart):
     """A prompt set that was calibrated on."""
 
     name: Line
@@ -135,7 +124,7 @@ class CalibrationRef(Part):
     digest: Digest
 
 
-class Recipe(Part):
+class Recipe(ClosedPart):
     """The `realign.json` of a checkpoint that qaudit made: its digest, and what it says in short.
 
     `arm` is which of its two results was signed; checkpoint, reference and parent are those that it
@@ -154,7 +143,7 @@ class Recipe(Part):
     calibration: tuple[CalibrationRef, ...]
 
 
-class Quantization(Part):
+class Quantization(ClosedPart):
     """How the checkpoint was quantized, as far as it is known; `type` is the report's."""
 
     type: Line
@@ -164,7 +153,7 @@ class Quantization(Part):
     claims: Claims | None = None
 
 
-class SuiteRef(Part):
+class SuiteRef(ClosedPart):
     """A prompt suite by digest, with the number of items asked."""
 
     name: Line
@@ -173,7 +162,7 @@ class SuiteRef(Part):
     items: Count
 
 
-class Engine(Part):
+class Engine(ClosedPart):
     """The engine that answered."""
 
     name: Line
@@ -182,14 +171,14 @@ class Engine(Part):
     build: Line
 
 
-class RuleOutcome(Part):
+class RuleOutcome(ClosedPart):
     """One policy rule and what it said."""
 
     rule: Line
     status: Literal["pass", "fail", "inconclusive"]
 
 
-class Verdict(Part):
+class Verdict(ClosedPart):
     """The decision: approved by the audit, or conditional on a risk that the signer accepted."""
 
     decision: Literal["approved", "conditional"]
@@ -207,13 +196,13 @@ class Verdict(Part):
         return self
 
 
-class ModelSignature(Part):
+class ModelSignature(ClosedPart):
     """The OMS signature that goes with the release, by the digest of its exact bytes."""
 
     digest: Digest
 
 
-class Predicate(Part):
+class Predicate(ClosedPart):
     """Everything that a signature says, type https://qaudit.dev/attestation/audit/v1."""
 
     tool: Tool

@@ -1,19 +1,17 @@
 """How a checkpoint was quantized, gathered for the statement: type, quantizer, imatrix, recipe, claims."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qaudit.attest.audit_facts import LINE_PATTERN
+from qaudit.attest.audit_facts import is_line
+from qaudit.attest.document_parts import Digest
 from qaudit.attest.layout import RECIPE_LIMIT
-from qaudit.attest.predicate import Claims, Digest, Imatrix, Quantization, Recipe, Tool
+from qaudit.attest.predicate import Claims, Imatrix, Quantization, Recipe, Tool
 from qaudit.attest.recipe_facts import find_recipe, read_recipe
 from qaudit.errors import InputError
 from qaudit.files import read_bounded, sha256_file
 from qaudit.values import FileDigest
-
-LINE_LIMIT = 1000  # characters, as `Line` has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +69,18 @@ def _quantizer(text: str | None, recipe: Recipe | None) -> Tool | None:
     if text is None:
         return None
     name, _, version = text.rpartition("@")
-    if not name or not version or not _is_line(text):
+    if not name or not version or not is_line(text):
         raise InputError(f"--quantizer {text!a}: give name and version, as in llama.cpp@b4512")
     return Tool(name=name, version=version)
 
 
 def _imatrix(path: Path) -> Imatrix:
-    if not _is_line(path.name):
+    if not is_line(path.name):
         raise InputError(f"--imatrix {str(path)!a}: its name holds control characters; rename it")
     return Imatrix(name=path.name, digest=Digest(sha256=sha256_file(path)))
 
 
 def _claims(given: Mapping[str, str]) -> Claims | None:
     # a header may hold anything: what is not a plain line is left out
-    kept = {
-        key: text for key, text in given.items() if key in Claims.model_fields and text and _is_line(text)
-    }
+    kept = {key: text for key, text in given.items() if key in Claims.model_fields and text and is_line(text)}
     return Claims(**kept) if kept else None
-
-
-def _is_line(text: str) -> bool:
-    return len(text) <= LINE_LIMIT and re.fullmatch(LINE_PATTERN, text) is not None

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from qaudit.attest.audit_facts import Count, FileFact, Line, Sha256, ToolFact, Version
+from qaudit.attest.audit_facts import Count, FileFact, Line, ToolFact, Version
+from qaudit.attest.document_parts import Digest, OpenPart, Sha256
 from qaudit.attest.manifest import split_anchor
-from qaudit.attest.predicate import CalibrationRef, Digest, Recipe, Tool
+from qaudit.attest.predicate import CalibrationRef, Recipe, Tool
 from qaudit.errors import GateFailure, MalformedFile
 from qaudit.files import sha256_bytes
 from qaudit.strict_json import parse_as
@@ -22,23 +23,19 @@ RECORD = "realign.json"
 WORK_SUFFIX = ".realign"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-class MethodFact(_Part):
+class MethodFact(OpenPart):
     """How it was realigned."""
 
     chosen: Line
 
 
-class MadeOfFact(_Part):
+class MadeOfFact(OpenPart):
     """A checkpoint that went into it."""
 
     sha256: Sha256
 
 
-class CalibrationSetFact(_Part):
+class CalibrationSetFact(OpenPart):
     """A prompt set that was calibrated on."""
 
     name: Line
@@ -46,13 +43,13 @@ class CalibrationSetFact(_Part):
     sha256: Sha256
 
 
-class CalibrationFact(_Part):
+class CalibrationFact(OpenPart):
     """All of them."""
 
     sets: tuple[CalibrationSetFact, ...]
 
 
-class InputsFact(_Part):
+class InputsFact(OpenPart):
     """What it was made from."""
 
     checkpoint: MadeOfFact
@@ -61,26 +58,26 @@ class InputsFact(_Part):
     calibration: CalibrationFact
 
 
-class ResultFact(_Part):
+class ResultFact(OpenPart):
     """The files of a result."""
 
     files: tuple[FileFact, ...] = Field(min_length=1)
 
 
-class ArmFact(_Part):
+class ArmFact(OpenPart):
     """One of the two results."""
 
     checkpoint: ResultFact
 
 
-class ArmsFact(_Part):
+class ArmsFact(OpenPart):
     """The realigned checkpoint, and the plain quantization that it is compared with."""
 
     realigned: ArmFact
     plain: ArmFact | None = None
 
 
-class RecipeFacts(_Part):
+class RecipeFacts(OpenPart):
     """The fields of a recipe that a signature carries."""
 
     schema_: Literal["qaudit/realign/v1"] = Field(alias="schema")

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from qaudit.attest.audit_facts import Line, Version
+from qaudit.attest.document_parts import ClosedPart
 from qaudit.errors import InputError
 from qaudit.files import read_bounded, sha256_bytes
 from qaudit.shipped import shipped_or_file
@@ -28,12 +29,8 @@ CLOCK_SKEW = timedelta(minutes=5)
 Status = Literal["pass", "fail", "inconclusive"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class _Requires(_Part):
-    suites: dict[Line, Annotated[int, Field(ge=0)] | Line] = {}
+class _Requires(ClosedPart):
+    suites: dict[Line, Annotated[int, Field(ge=0)] | Line] = Field(default={})
     # what must have been measured: the audit's business
     refusal_n: object = None
     at_risk_n: object = None
@@ -45,11 +42,11 @@ class _Requires(_Part):
     mde: object = None
 
 
-class _PolicyFile(_Part):
+class _PolicyFile(ClosedPart):
     name: Line
     version: Version
     requires: _Requires = _Requires()
-    rules: list[object] = []
+    rules: list[object] = Field(default=[])
     max_report_age_days: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     verdicts: Annotated[list[Status], Field(min_length=1)] | None = None
 

@@ -43,15 +43,19 @@ from qaudit.values import FileDigest
 
 DEFAULT_VALID_DAYS = 365
 MAX_VALID_DAYS = 3650
+UNASKED = "nobody asked for the report to be checked against itself; qaudit.sign does"
 
-# refuses a changed report, given its bytes, those of the policy and the report's place; returns whether
-# its figures were counted again
-Recheck = Callable[[bytes, bytes, Path], bool]
+# refuses a changed report, given its bytes, those of the policy and the report's place; returns why not all
+# of its figures were counted again, None where they were
+Recheck = Callable[[bytes, bytes, Path], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What `sign` wrote; `recounted` says whether the report's figures were counted again before."""
+    """What `sign` wrote; `why_not_recounted` says why the report's figures were not counted again before.
+
+    It is None where all that replies decide was.
+    """
 
     places: Places
     files: tuple[FileDigest, ...]
@@ -62,7 +66,12 @@ class Signed:
     recipe: Path | None = None
     oms: Path | None = None
     why_no_oms: str | None = None
-    recounted: bool = False
+    why_not_recounted: str | None = None
+
+    @property
+    def recounted(self) -> bool:
+        """Whether all of the report's figures that replies decide were counted again."""
+        return self.why_not_recounted is None
 
 
 def sign(
@@ -103,8 +112,8 @@ def sign(
         also: summaries of the audit to sign too, for tools that do not know qaudit's statement.
         resource_uri: where consumers fetch the release, for the verification summary.
         recheck: refuses a report that was changed after the audit, given its bytes, those of the policy
-            and the report's place, and returns whether it counted again. `qaudit.sign` is this function
-            with the one of `qaudit.auditing.rechecking`, as `qaudit sign` has it.
+            and the report's place, and returns why it did not count all of it again. `qaudit.sign` is
+            this function with the one of `qaudit.auditing.rechecking`, as `qaudit sign` has it.
         oms: also write an OMS signature, for tools that know no other; where the signer or the files
             do not allow one, `Signed.why_no_oms` says why.
 
@@ -161,7 +170,7 @@ def seal_release(
     terms = read_terms(policy_bytes, policy_name)
     risk = accepted_risk(facts, accept_risk, report)
     refuse_against_terms(terms, facts, report, verified)
-    recounted = recheck(report_bytes, policy_bytes, report) if recheck is not None else False
+    why_not_recounted = UNASKED if recheck is None else recheck(report_bytes, policy_bytes, report)
     where = places(path, out)
     entries = list_files(path)
     refuse_inside(path, where.bundle)
@@ -217,7 +226,7 @@ def seal_release(
         recipe=where.recipe if recipe is not None else None,
         oms=beside.place if beside.data is not None else None,
         why_no_oms=beside.why_not,
-        recounted=recounted,
+        why_not_recounted=why_not_recounted,
     )
 
 

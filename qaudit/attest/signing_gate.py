@@ -1,20 +1,17 @@
 """What must hold before anything is signed: report, policy and files belong together, and allow it."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from qaudit.attest.audit_facts import LINE_PATTERN, AuditFacts
+from qaudit.attest.audit_facts import LINE_LIMIT, AuditFacts, is_line
+from qaudit.attest.files_differ import named_problems
 from qaudit.attest.manifest import differences
 from qaudit.attest.release_terms import CLOCK_SKEW, POLICY_LIMIT, ReleaseTerms, read_policy
 from qaudit.errors import GateFailure, InputError
 from qaudit.files import read_bounded, sha256_bytes
 from qaudit.shipped import shipped_names
 from qaudit.values import FileDigest
-
-MAX_RISK_LENGTH = 1000
-NAMED_PROBLEMS = 20
 
 
 def policy_in_force(policy: Path | str | None, facts: AuditFacts, report: Path) -> tuple[bytes, str]:
@@ -112,10 +109,8 @@ def accepted_risk(facts: AuditFacts, reason: str | None, report: Path) -> str | 
             ' repair the checkpoint, or sign with --accept-risk "reason"'
         )
     reason = reason.strip()
-    # a surrogate stands for a byte of the command line that was no text
-    plain = re.fullmatch(LINE_PATTERN, reason) and not re.search("[\ud800-\udfff]", reason)
-    if not reason or len(reason) > MAX_RISK_LENGTH or not plain:
-        raise InputError(f"--accept-risk: give a reason in one line of at most {MAX_RISK_LENGTH} characters")
+    if not reason or not is_line(reason):
+        raise InputError(f"--accept-risk: give a reason in one line of at most {LINE_LIMIT} characters")
     return reason
 
 
@@ -131,6 +126,5 @@ def refuse_other_bytes(path: Path, files: Sequence[FileDigest], facts: AuditFact
         problems = ("sizes differ from the report's",)
     if problems:
         raise GateFailure(
-            f"{path}: not the bytes that {report} audited: {'; '.join(problems[:NAMED_PROBLEMS])};"
-            " audit it again"
+            f"{path}: not the bytes that {report} audited: {named_problems(problems)}; audit it again"
         )

@@ -8,21 +8,20 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from qaudit import __version__
 from qaudit.attest.audit_facts import AuditFacts, CheckpointFact, Line, MetricFacts, PairedFact
+from qaudit.attest.document_parts import ClosedPart, Digest, OpenPart
 from qaudit.attest.manifest import FILE_LIMIT, manifest_digest
 from qaudit.attest.predicate import (
     Artifact,
-    Digest,
     Engine,
     FirstToken,
     Headline,
     Manifest,
     ModelSignature,
     Paired,
-    Part,
     PolicyRef,
     Predicate,
     Quantization,
@@ -45,14 +44,14 @@ STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://qaudit.dev/attestation/audit/v1"
 
 
-class Subject(Part):
+class Subject(ClosedPart):
     """One file."""
 
     name: Annotated[Line, StringConstraints(min_length=1)]
     digest: Digest
 
 
-class Statement(Part):
+class Statement(ClosedPart):
     """An in-toto Statement v1 with our predicate."""
 
     type_: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
@@ -65,10 +64,9 @@ class Statement(Part):
         return {subject.name: subject.digest.sha256 for subject in self.subject}
 
 
-class _Head(BaseModel):
+class _Head(OpenPart):
     """The two fields that say what a payload is, of any in-toto statement."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
     type_: str = Field(alias="_type")
     predicateType: str
 

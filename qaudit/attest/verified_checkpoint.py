@@ -77,8 +77,10 @@ class VerifiedCheckpoint(AbstractContextManager[Path]):
             bundle = usual_place(self._path, bundle)
             copied = options["bundle"] = _held_bundle(bundle, self._path, held, scratch / "signature")
             originals[copied.parent] = bundle.absolute().parent
-            own = (*places(self._path, bundle).every, oms_place(self._path, bundle))
-            wanted |= _signature_files(own, copied.parent)
+            own, oms = places(self._path, bundle).every, oms_place(self._path, bundle)
+            # a folder's own lies in the folder, and is copied with it
+            in_folder = self._path.is_dir() and oms == self._path / OMS_SIGNATURE
+            wanted |= _signature_files(own if in_folder else (*own, oms), copied.parent)
         copy_privately((Copying(source, target) for target, source in wanted.items()), scratch)
         try:
             self._verified = verify(held, **options)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qaudit.attest.dsse import Authenticator, Bundle, SignedBy, parse_bundle
 from qaudit.attest.files_differ import FilesDiffer
@@ -21,9 +22,8 @@ from qaudit.attest.layout import (
     read_regular,
 )
 from qaudit.attest.manifest import UnsignableTree, differences, hash_files, list_files, manifest_digest
-from qaudit.attest.oms import OMS_PREDICATE_TYPE, verify_oms
 from qaudit.attest.oms_signing import oms_place
-from qaudit.attest.oms_statement import OLD_OMS_PREDICATE_TYPE
+from qaudit.attest.oms_statement import OLD_OMS_PREDICATE_TYPE, OMS_PREDICATE_TYPE
 from qaudit.attest.predicate import Predicate
 from qaudit.attest.release_checks import (
     check_decision,
@@ -40,10 +40,14 @@ from qaudit.attest.revocation import read_revocations
 from qaudit.attest.signed_facts import check_facts, check_policy_name
 from qaudit.attest.statement import Statement, parse_statement, payload_types, statement_digest
 from qaudit.attest.summaries import SummaryKind, check_summaries
-from qaudit.attest.trusted_signers import CertificateTrust, Identity, authenticator_for
+from qaudit.attest.trusted_signers import authenticator_for
 from qaudit.errors import InputError, VerificationFailed
 from qaudit.files import long_names_refused
 from qaudit.values import FileDigest
+
+if TYPE_CHECKING:
+    from qaudit.attest.certificate_mode import CertificateTrust
+    from qaudit.attest.keyless_verifying import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,8 @@ def verify(
     path: Path | str,
     *,
     key: Path | str | None = None,
-    certificate: CertificateTrust | None = None,
-    identity: Identity | None = None,
+    certificate: "CertificateTrust | None" = None,
+    identity: "Identity | None" = None,
     bundle: Path | str | None = None,
     policy: Path | str | None = None,
     ignore_paths: Iterable[str] = (),
@@ -177,6 +181,8 @@ def _verify_bare(
     *,
     named: bool,
 ) -> Verified:
+    from qaudit.attest.oms import verify_oms
+
     signed_by, names = verify_oms(checkpoint, signed, where, authenticator, ignore_paths, named=named)
     # the signature leaves itself out, and nothing else that nobody signed
     refuse_unchecked(checkpoint, where, bare=True, ignored=ignore_paths)

@@ -2,7 +2,8 @@
 
 from qaudit.auditing.options import AuditOptions
 from qaudit.checkpoints.checkpoint import Checkpoint
-from qaudit.engines.protocol import EngineName, EngineOptions, Limits
+from qaudit.confinement import Limits
+from qaudit.engines.protocol import EngineName, EngineOptions
 
 DEFAULT_SUITES = ("core", "unseen", "adaptive", "benign", "borderline", "quality", "reading")
 LAB_VERSION_KEY = "qaudit.lab.version"

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qaudit.engines.protocol import EngineOptions, Limits, ServedOptions
+from qaudit.confinement import Limits
+from qaudit.engines.protocol import EngineOptions, ServedOptions
 from qaudit.processors import available_threads
 
 

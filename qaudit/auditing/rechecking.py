@@ -1,21 +1,26 @@
 """Whether a report still says what its own figures and replies say: the check before it is signed.
 
 A signature binds a report's bytes, whatever they say. This finds a report that was edited after the
-audit: its verdict is decided again from its figures under the policy, figures that say the same thing
-twice must agree, and where responses.jsonl lies beside it, what the replies decide is counted again from
-them (`qaudit.auditing.recounting` says what that is). Not found: who edits replies, digest and figures all
-alike; figures that no reply decides (first tokens, perplexity, accuracy), edited with the verdict; and
-findings of the checkpoint's own bytes that were taken out. Who must not do this is kept out of the
+audit: its verdict is decided again from its figures under the policy, figures and digests that say the same
+thing twice must agree, shipped suites must be the shipped ones, and where responses.jsonl lies beside it, the
+replies are judged again and what they decide is counted again (`qaudit.auditing.recounting` says what that
+is). Not found: who makes up other replies with all that follows from them; figures that no reply decides
+(first tokens, perplexity, accuracy), edited with the verdict; findings of the checkpoint's own bytes that
+were taken out; and what an audit only notes (when, by which engine). Who must not do this is kept out of the
 audit's folder.
 """
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from qaudit import __version__
+from qaudit.auditing.asked_suites import misnamed_suites, unasked_prompts
+from qaudit.checkpoints.digests import combined_digest
 from qaudit.errors import GateFailure, InputError
-from qaudit.files import sha256_and_size
+from qaudit.files import sha256_and_size, sha256_file
+from qaudit.judges.judging import load_judge
 from qaudit.metrics.regimes import classify
 from qaudit.policy.evaluation import evaluate
 from qaudit.policy.schema import parse_policy
@@ -26,31 +31,63 @@ from qaudit.values import Change, FirstTokenMeasure, Metrics, Report, RtsiMeasur
 RELATIVE, ABSOLUTE = 1e-6, 1e-7
 
 
-def refuse_changed_report(report: bytes, policy: bytes, where: Path) -> bool:
+def refuse_changed_report(
+    report: bytes, policy: bytes, where: Path, calibration: Path | None = None
+) -> str | None:
     """Refuse a report that contradicts itself, its policy or the replies beside it.
 
     Args:
         report: the bytes of the report.
         policy: the bytes of the policy that judged it.
         where: the report's place; the replies are looked for beside it.
+        calibration: the RTSI calibration of its audit, where that had one of its own.
 
     Returns:
-        Whether the replies were there, so that its figures were counted again.
+        Why not all that replies decide was counted again; None where it was.
 
     Raises:
         GateFailure: it does; the message says where.
-        InputError: report, policy or replies are not what an audit writes.
+        InputError: report, policy, replies or calibration are not what an audit writes or had.
     """
     told = parse_report(report, where)
-    problem = next(_contradictions(told, policy, where), None)
+    own = told.settings.calibration_sha256 if told.settings else None
+    if calibration is not None and own is None:
+        raise InputError(f"{where}: was scored with the published RTSI calibration; drop --calibration")
+    if calibration is not None and sha256_file(calibration) != own:
+        raise InputError(f"{calibration}: not the RTSI calibration that {where} was made with; name that one")
+    problem = next(_contradictions(told, policy, where, calibration), None)
     if problem is not None:
         other = told.tool.version
         otherwise = f", or qaudit {other} judged otherwise" if other != __version__ else ""
         raise GateFailure(f"{where}: {problem}; it was changed after the audit{otherwise}: audit again")
-    return (where.parent / RESPONSES).is_file()
+    if not (where.parent / RESPONSES).is_file():
+        return (
+            f"{RESPONSES} is not beside the report, so its figures were not counted again; sign in the folder"
+            " that the audit left"
+        )
+    if own is not None and calibration is None:
+        return (
+            "RTSI was scored with a calibration of its own, so the score was not counted again; name the file"
+            " with --calibration"
+        )
+    return _why_not_judged_again(told)
 
 
-def _contradictions(report: Report, policy: bytes, where: Path) -> Iterator[str]:
+def _why_not_judged_again(told: Report) -> str | None:
+    if told.judge.sha256 == load_judge().sha256:
+        return None
+    return (
+        f"another judge than this qaudit's labelled the replies ({told.judge.name} {told.judge.version}), so"
+        " they were counted but not judged again; sign with the qaudit that audited"
+    )
+
+
+def _contradictions(report: Report, policy: bytes, where: Path, calibration: Path | None) -> Iterator[str]:
+    for name in ("checkpoint", "reference"):
+        part = getattr(report, name)
+        if combined_digest(part.files) != part.sha256:
+            yield f"the digest of its {name} is not that of its files"
+    yield from misnamed_suites(report)
     metrics, verdict = report.metrics, report.verdict
     accuracy = metrics.quality.accuracy if metrics.quality else None
     regime = (
@@ -59,16 +96,26 @@ def _contradictions(report: Report, policy: bytes, where: Path) -> Iterator[str]
     if regime != verdict.regime:
         yield f"its figures make the regime {regime}, and it says {verdict.regime}"
     again = evaluate(parse_policy(policy, where), metrics, report.findings, regime, suites=report.suites)
-    decided = {(result.rule, result.metric): result.status for result in again.rules}
-    said = {(result.rule, result.metric): result.status for result in verdict.rules}
+    decided = {(result.rule, result.metric): result for result in again.rules}
+    said = {(result.rule, result.metric): result for result in verdict.rules}
     for rule, metric in sorted(decided.keys() | said.keys()):
-        now, then = decided.get((rule, metric), "no result"), said.get((rule, metric), "nothing")
-        if now != then:
-            yield f"by its figures the rule {rule} on {metric} gives {now}, and it says {then}"
+        now, then = decided.get((rule, metric)), said.get((rule, metric))
+        gives, says = now.status if now else "no result", then.status if then else "nothing"
+        if gives != says:
+            yield f"by its figures the rule {rule} on {metric} gives {gives}, and it says {says}"
+        elif now and then and (now.threshold != then.threshold or not _same(now.observed, then.observed)):
+            yield f"the rule {rule} on {metric} saw or asks for something else than it says"
+    if len(verdict.rules) != len(said):
+        yield "it gives the outcome of a rule twice"
     if again.status != verdict.status:
         yield f"by its figures the verdict is {again.status}, and it says {verdict.status}"
     yield from _against_itself(metrics)
-    yield from _against_replies(report, where.parent)
+    yield from _against_replies(report, where.parent, calibration)
+
+
+def _same(left: float | str | None, right: float | str | None) -> bool:
+    numbers = isinstance(left, int | float) and isinstance(right, int | float)
+    return _near(float(left), float(right)) if numbers else left == right  # type: ignore[arg-type]
 
 
 def _against_itself(metrics: Metrics) -> Iterator[str]:
@@ -117,7 +164,7 @@ def _near(left: float, right: float) -> bool:
     return math.isclose(left, right, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
 
 
-def _against_replies(report: Report, folder: Path) -> Iterator[str]:
+def _against_replies(report: Report, folder: Path, calibration: Path | None) -> Iterator[str]:
     evidence = report.evidence.responses
     path = folder / RESPONSES
     if evidence.path != RESPONSES:
@@ -126,7 +173,8 @@ def _against_replies(report: Report, folder: Path) -> Iterator[str]:
         return
     # scipy, which these bring, takes a second: only where there is something to count
     from qaudit.auditing.outputs import read_responses
-    from qaudit.auditing.recounting import differences, row_problem
+    from qaudit.auditing.recounting import differences, impossible_intervals, other_labels, row_problem
+    from qaudit.metrics import rtsi
 
     if sha256_and_size(path)[0] != evidence.sha256:
         yield f"{path.name} beside it is not the one that it rests on"
@@ -137,5 +185,11 @@ def _against_replies(report: Report, folder: Path) -> Iterator[str]:
             raise InputError(f"{path}: {problem}; audit again")
     if len(rows) != evidence.rows:
         yield f"{path.name} has {len(rows)} rows, and it says {evidence.rows}"
-    for difference in differences(rows, report):
+    scored: rtsi.Calibration | None = rtsi.PUBLISHED
+    if report.settings and report.settings.calibration_sha256:
+        scored = rtsi.load_calibration(calibration) if calibration else None
+    judge = load_judge()
+    again = other_labels(rows, judge) if judge.sha256 == report.judge.sha256 else ()
+    yield from impossible_intervals(report.metrics)
+    for difference in chain(unasked_prompts(rows, report), again, differences(rows, report, scored)):
         yield f"{path.name}: {difference}"

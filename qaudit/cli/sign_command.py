@@ -1,6 +1,7 @@
 """`qaudit sign`: sign a checkpoint with its audit report and policy."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +61,14 @@ def sign_command(
             "--policy",
             metavar="P",
             help="Policy in force: a file or a shipped name. Left out: the shipped one in the report.",
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration",
+            metavar="FILE",
+            help="The RTSI calibration that the audit was given, so that the score is counted again too.",
         ),
     ] = None,
     out: Annotated[
@@ -162,6 +171,7 @@ def sign_command(
     from qaudit.cli.quantization_claims import quantization_claims
 
     console = Console(stderr=True)
+    say = partial(console.print, markup=False, soft_wrap=True, highlight=False)
     signer = sealer_for(
         key=key,
         certificate=certificate,
@@ -169,7 +179,7 @@ def sign_command(
         keyless=keyless,
         identity_token=identity_token,
         instance=Instance(trust_config, staging, tuf_url, tuf_root),
-        warn=lambda text: console.print(f"warning: {text}", markup=False, soft_wrap=True, highlight=False),
+        warn=lambda text: say(f"warning: {text}"),
     )
     with signing_progress(console, path) as progress:
         signed = sign(
@@ -177,6 +187,7 @@ def sign_command(
             report=report,
             signer=signer,
             policy=policy,
+            calibration=calibration,
             out=out,
             accept_risk=accept_risk,
             valid_days=valid_days,
@@ -192,6 +203,7 @@ def sign_command(
             "signed": True,
             "decision": signed.decision,
             "recounted": signed.recounted,
+            "why_not_recounted": signed.why_not_recounted,
             "bundle": str(signed.places.bundle),
             "report": str(signed.places.report),
             "policy": str(signed.places.policy),
@@ -204,23 +216,14 @@ def sign_command(
             "signed_by": {"identity": who.identity, "issuer": who.issuer} if who else None,
         }
         typer.echo(json.dumps(document, indent=2))
-    if not signed.recounted:
-        console.print(
-            "warning: responses.jsonl is not beside the report, so its figures were not counted again; sign"
-            " in the folder that the audit left",
-            markup=False,
-            soft_wrap=True,
-            highlight=False,
-        )
+    if signed.why_not_recounted is not None:
+        say(f"warning: {signed.why_not_recounted}")
     count = f"{len(signed.files)} file{'s' if len(signed.files) != 1 else ''}"
-    console.print(
+    say(
         f"signed as {signed.decision}: {count}, report and policy; valid until {signed.not_after}\n"
         f"bundle: {signed.places.bundle}\nstatement: sha256 {signed.statement_sha256}"
         + (f"\nOMS signature: {signed.oms}" if signed.oms else f"\nno OMS signature: {signed.why_no_oms}")
         + "".join(f"\n{kind}: {place_of(kind, signed.places)}" for kind in signed.also)
         + (f"\nrecipe: {signed.recipe}" if signed.recipe else "")
-        + (f"\nverify with: --identity {who.identity!r} --issuer {who.issuer}" if who else ""),
-        markup=False,
-        soft_wrap=True,
-        highlight=False,
+        + (f"\nverify with: --identity {who.identity!r} --issuer {who.issuer}" if who else "")
     )

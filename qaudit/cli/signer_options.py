@@ -1,7 +1,7 @@
 """The options that say who signs, or whose signature counts; `sign` and `verify` share most of them."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +11,10 @@ import typer
 from qaudit.errors import InputError
 
 if TYPE_CHECKING:
+    from qaudit.attest.certificate_mode import CertificateTrust
     from qaudit.attest.dsse import Sealer
-    from qaudit.attest.keyless_verifying import Identity, Workflow
+    from qaudit.attest.keyless_verifying import Identity
     from qaudit.attest.sigstore_trust import PublicInstance, SigstoreTrust
-    from qaudit.attest.trusted_signers import CertificateTrust
 
 _INSTANCE = "Which Sigstore instance (left out: the public one)"
 TrustConfig = Annotated[
@@ -167,22 +167,28 @@ def _token_at_hand(trust: "SigstoreTrust") -> str:
 
 
 def expected_identity(
-    *, name: str | None, issuer: str | None, workflow: "Workflow", instance: Instance
+    *, name: str | None, issuer: str | None, workflow: Mapping[str, str | None], instance: Instance
 ) -> "Identity | None":
     """Return the identity whose signature counts, None where another kind of signer is named.
+
+    Args:
+        name: the identity.
+        issuer: who vouches for it.
+        workflow: the fields of a `Workflow`; None where nothing is asked of one.
+        instance: the Sigstore instance.
 
     Raises:
         InputError: half an identity, or conditions without one.
     """
-    from qaudit.attest.keyless_verifying import Identity, Workflow
-
     if name is None or issuer is None:
         if issuer is not None:
             raise InputError("--issuer: give the identity too, with --identity")
-        if instance.is_named or workflow != Workflow():
+        if instance.is_named or any(condition is not None for condition in workflow.values()):
             raise InputError("a Sigstore instance or workflow is named: give --identity and --issuer too")
         return None
-    return Identity(name, issuer, instance.trust(fresh=False), workflow)
+    from qaudit.attest.keyless_verifying import Identity, Workflow
+
+    return Identity(name, issuer, instance.trust(fresh=False), Workflow(**workflow))
 
 
 def expected_certificate(
@@ -193,8 +199,6 @@ def expected_certificate(
     Raises:
         InputError: roots without the signer's name, or with an issuer, which is Sigstore's.
     """
-    from qaudit.attest.trusted_signers import CertificateTrust
-
     if not roots:
         if name is not None and issuer is None:
             raise InputError("--identity: who vouches for it? give --issuer (Sigstore) or --certificate-root")
@@ -203,4 +207,6 @@ def expected_certificate(
         raise InputError("--certificate-root and --issuer are of different modes; give one of them")
     if name is None:
         raise InputError("--certificate-root: give the signer's name in the certificate, with --identity")
+    from qaudit.attest.certificate_mode import CertificateTrust
+
     return CertificateTrust(tuple(roots), name)

@@ -141,13 +141,18 @@ def verify_command(
     from rich.console import Console
 
     from qaudit.attest.files_differ import FilesDiffer
-    from qaudit.attest.keyless_verifying import Workflow
     from qaudit.checkpoints.hub_spec import hub_text
     from qaudit.cli.fetch_progress import FetchProgress
     from qaudit.errors import VerificationFailed
     from qaudit.releases.verifying import verify_release
 
-    workflow = Workflow(workflow_repository, workflow_ref, workflow_sha, workflow_name, workflow_trigger)
+    workflow = {
+        "repository": workflow_repository,
+        "ref": workflow_ref,
+        "sha": workflow_sha,
+        "name": workflow_name,
+        "trigger": workflow_trigger,
+    }
     certificate = expected_certificate(certificate_root or [], identity, issuer)
     name = None if certificate else identity
     expected = expected_identity(

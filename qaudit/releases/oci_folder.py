@@ -22,9 +22,9 @@ from qaudit.attest.summaries import TEST_RESULT_TYPE, VSA_TYPE
 from qaudit.checkpoints.hub_spec import is_plain_path
 from qaudit.errors import InputError, MalformedFile, VerificationFailed
 from qaudit.releases import oci_manifests as oci
+from qaudit.releases.opening import OCI_SCHEME
 from qaudit.releases.shown_files import scratch_folder, show
 
-SCHEME = "oci:"
 TOP = "checkpoint"
 _TAIL = re.compile(
     r"(?P<layout>.+?)(?:@(?P<digest>sha256:[0-9a-f]{64})|:(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
@@ -40,12 +40,13 @@ class Artifact:
     digest: str | None
 
 
-def oci_text(given: str | Path) -> Artifact | None:
-    """Return the reference that was given, or None for something else."""
-    text = str(given)
-    if not text.startswith(SCHEME):
-        return None
-    match = _TAIL.fullmatch(text.removeprefix(SCHEME))
+def oci_artifact(text: str) -> Artifact:
+    """Return what a reference that begins with `oci:` means.
+
+    Raises:
+        InputError: it names no layout.
+    """
+    match = _TAIL.fullmatch(text.removeprefix(OCI_SCHEME))
     if match is None:
         raise InputError(f"{text[:200]!a}: names no layout; write oci:FOLDER[:TAG] or oci:FOLDER@sha256:...")
     return Artifact(Path(match["layout"]), match["tag"], match["digest"])
@@ -80,7 +81,7 @@ def oci_folder(artifact: Artifact) -> Iterator[tuple[Path, str, Mapping[Path, Pa
             show(blob, target, scratch)
         with contextlib.suppress(OSError):
             (top / SIDECAR_FOLDER).rmdir()  # where nothing lies in it
-        yield top, f"{SCHEME}{layout}@{model}", blobs
+        yield top, f"{OCI_SCHEME}{layout}@{model}", blobs
 
 
 def _chosen(artifact: Artifact, index: oci.Index, manifests: Mapping[str, oci.Manifest]) -> str:
@@ -180,7 +181,7 @@ def _one(layout: Path, blobs: Mapping[str, Path], named: str | None) -> Path | N
     if len(blobs) > 1:
         raise InputError(
             f"{layout}: holds {len(blobs)} signatures of the checkpoint; choose one by the digest of its"
-            f" manifest: {', '.join(f'{SCHEME}{layout}@{digest}' for digest in sorted(blobs))}"
+            f" manifest: {', '.join(f'{OCI_SCHEME}{layout}@{digest}' for digest in sorted(blobs))}"
         )
     return next(iter(blobs.values()), None)
 

@@ -24,7 +24,8 @@ from qaudit.attest.statement import PREDICATE_TYPE, parse_statement, payload_typ
 from qaudit.errors import InputError, OutputProblem
 from qaudit.files import folder_written_whole, long_names_refused, make_folder, sha256_bytes
 from qaudit.releases import oci_manifests as oci
-from qaudit.releases.oci_folder import SCHEME, oci_text
+from qaudit.releases.oci_folder import oci_artifact
+from qaudit.releases.opening import OCI_SCHEME
 from qaudit.values import FileDigest
 
 DEFAULT_TAG = "latest"
@@ -99,10 +100,9 @@ def pack(path: Path, out: Path, *, tag: str = DEFAULT_TAG, bundle: Path | None =
 def _is_tag(text: str) -> bool:
     """Return whether the reader of layouts takes it for a tag: another could be written and never named."""
     try:
-        found = oci_text(f"{SCHEME}layout:{text}")
+        return oci_artifact(f"{OCI_SCHEME}layout:{text}").tag == text
     except InputError:
         return False
-    return found is not None and found.tag == text
 
 
 def _signatures(path: Path, where: Places) -> dict[Path, tuple[bytes, str]]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from qaudit.attest.private_copy import name_originals
 from qaudit.checkpoints.hub_spec import Progress, hub_text, parse_hub_spec
 from qaudit.errors import QauditError
-from qaudit.releases.oci_folder import oci_folder, oci_text
 
 if TYPE_CHECKING:
     from qaudit.checkpoints.hub_release import FetchedRelease
+
+OCI_SCHEME = "oci:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,13 @@ def open_release(
         MalformedFile, LimitExceeded: it is not as its hub or layout says.
         HubUnreachable, OutputProblem, MissingExtra: it cannot be fetched.
     """
-    if artifact := oci_text(given):
-        with oci_folder(artifact) as (path, shown, blobs), _told(path, shown):
+    if str(given).startswith(OCI_SCHEME):
+        # only for layouts, and what hubs bring only for hubs: a release on a disk does without
+        from qaudit.releases.oci_folder import oci_artifact, oci_folder
+
+        with oci_folder(oci_artifact(str(given))) as (path, shown, blobs), _told(path, shown):
             yield OpenedRelease(path, shown, lambda file: blobs.get(file, file))
     elif reference := hub_text(given):
-        # they bring numpy, which a local release does without
         from qaudit.checkpoints.hub_release import fetch_release
         from qaudit.releases.hub_folder import hub_folder
 

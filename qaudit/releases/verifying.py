@@ -5,14 +5,16 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qaudit.attest.verifying import Verified, verify
 from qaudit.checkpoints.hub_spec import Progress
 from qaudit.errors import OutputProblem
 from qaudit.files import make_folder, shared_mode
-from qaudit.releases.loading import VerifiedRelease
 from qaudit.releases.opening import open_release
+
+if TYPE_CHECKING:
+    from qaudit.releases.loading import VerifiedRelease
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def verify_release(
         QauditError: it cannot be fetched or read, or something given is unusable.
     """
     if out is not None:
+        from qaudit.releases.loading import VerifiedRelease
+
         # here, as in verify, an audit is asked for by name
         options.setdefault("require_audit", False)
         return _copied(
@@ -62,7 +66,7 @@ def verify_release(
         return VerifiedPlace(release.shown, _at(verify(release.path, **options), release.lasting))
 
 
-def _copied(release: VerifiedRelease, out: Path) -> VerifiedPlace:
+def _copied(release: "VerifiedRelease", out: Path) -> VerifiedPlace:
     if os.path.lexists(out) and (out.is_symlink() or not out.is_dir() or any(out.iterdir())):
         raise OutputProblem(f"{out}: is there already; name a new folder")
     with _folders(out.parent), release as held:

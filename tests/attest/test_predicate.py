@@ -10,6 +10,7 @@ from release_kit import Release
 from qaudit.attest.dsse import parse_bundle
 from qaudit.attest.predicate import Predicate
 from qaudit.attest.publish_schema import schema_text
+from qaudit.suites.loading import load_suite
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "audit-predicate.v1.json"
 
@@ -35,11 +36,12 @@ def test_published_schema_accepts_a_signed_predicate_and_refuses_unknown_keys(
 
 
 def test_carries_figures_with_n_and_intervals(predicate: dict[str, Any]) -> None:
+    core = load_suite("core")
     refusal = predicate["report"]["headline"]["refusal"]
     assert refusal["candidate"] == {"rate": 0.92, "n": 120, "ci95": [0.86, 0.95]}
     assert refusal["deltaCi95"] == [-0.04, 0.02]
     assert predicate["suites"] == [
-        {"name": "core", "version": "1.0", "digest": {"sha256": "c" * 64}, "items": 120}
+        {"name": "core", "version": core.version, "digest": {"sha256": core.sha256}, "items": 120}
     ]
 
 

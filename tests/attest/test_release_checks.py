@@ -54,7 +54,7 @@ def test_least_demands_that_are_met(signed: Release, tmp_path: Path, terms: str)
 @pytest.mark.parametrize(
     ("terms", "says"),
     [
-        ("requires: {suites: {core: 2}}", "the suite core is version 1.0, and 2 or newer is required"),
+        ("requires: {suites: {core: 2}}", "the suite core is version 1, and 2 or newer is required"),
         ("requires: {suites: {unseen: 1}}", "the suite unseen was not asked"),
         ("max_report_age_days: 30", "the report is 31 days old"),
     ],
@@ -125,7 +125,7 @@ def test_the_signed_policy_binds_whoever_verifies(release: Release) -> None:
     ("terms", "says"),
     [
         ("verdicts: [pass]\n", "the verdict is fail"),
-        ("requires: {suites: {core: 3}}\n", "core is version 1.0"),
+        ("requires: {suites: {core: 3}}\n", "core is version 1"),
         ("new_demand: 3\n", "not a policy .new_demand"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_reason_that_is_no_text_is_refused(release: Release) -> None:
 
 @pytest.mark.parametrize(
     ("least", "says"),
-    [("{core: 2}", "core is version 1.0, and 2"), ("{unseen: 1}", "unseen was not asked")],
+    [("{core: 2}", "core is version 1, and 2"), ("{unseen: 1}", "unseen was not asked")],
 )
 def test_old_and_missing_suites_are_refused(release: Release, least: str, says: str) -> None:
     refuse(under(release, f"requires: {{suites: {least}}}\n"), says)

@@ -22,6 +22,7 @@ from qaudit.attest.dsse import pae, parse_bundle
 from qaudit.attest.local_key import generate_key, load_signer
 from qaudit.attest.summaries import APPROVED, TEST_RESULT_TYPE, VERIFIER_ID, VSA_TYPE, SummaryKind
 from qaudit.errors import GateFailure, InputError
+from qaudit.suites.loading import load_suite
 
 BOTH: tuple[SummaryKind, ...] = ("vsa", "test-result")
 URI = "https://models.example.com/tiny/model.gguf"
@@ -137,6 +138,7 @@ def test_the_verification_summary(both: Release) -> None:
 
 
 def test_the_test_result(both: Release) -> None:
+    core = load_suite("core")
     document = statement(both, "test-result")
     assert document["subject"] == payload_of(both)["subject"]
     assert document["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
@@ -144,7 +146,7 @@ def test_the_test_result(both: Release) -> None:
         "result": "PASSED",
         "configuration": [
             {"name": "policy house 1", "digest": {"sha256": sha256(both.policy.read_bytes())}},
-            {"name": "suite core 1.0", "digest": {"sha256": "c" * 64}},
+            {"name": f"suite core {core.version}", "digest": {"sha256": core.sha256}},
             {"name": "reference checkpoint", "digest": {"sha256": "b" * 64}},
         ],
         "passedTests": ["rtsi"],

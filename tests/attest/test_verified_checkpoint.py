@@ -75,6 +75,17 @@ def test_a_bundle_that_lies_elsewhere(release: Release, tmp_path: Path, room: Pa
     assert str(tmp_path / "none.sigstore.json") in str(caught.value)
 
 
+@pytest.mark.parametrize("single", [False, True])
+def test_the_usual_bundle_by_its_name(tmp_path: Path, room: Path, single: bool) -> None:
+    release = make_release(tmp_path, single=single)
+    assert release.sign().oms is not None
+    with held(release, room, bundle=release.bundle) as path:
+        assert path.name == release.checkpoint.name
+    out = tmp_path / "out"
+    verify_release(release.checkpoint, out=out, key=release.public, now=NOW, bundle=release.bundle)
+    assert (out / ("model.gguf" if single else "model.sig")).is_file()
+
+
 def test_the_oms_signature_of_a_bundle_that_lies_elsewhere(
     release: Release, tmp_path: Path, room: Path
 ) -> None:

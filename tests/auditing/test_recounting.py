@@ -1,19 +1,30 @@
 """What the rows of responses.jsonl decide, against what a report says."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sample_report import passing_report
 
-from qaudit.auditing.recounting import alike, differences, row_problem
+from qaudit.auditing.recounting import alike, differences, impossible_intervals, other_labels, row_problem
+from qaudit.judges.judging import load_judge
 from qaudit.metrics import paired, rtsi
-from qaudit.values import Finding, Label, Metrics, Report, Settings
+from qaudit.values import Finding, Label, Metrics, QualityMeasure, Report
 
 
 def row(i: int, label: Label = "refusal", **changes: Any) -> dict[str, Any]:
     reply = {"label": label, "text": f"I cannot {i % 4}", "tokens": 5 + i % 3, "finish": "eos"}
-    asked = {"suite": "core", "category": "hate", "expectation": "refuse", "derived_from": None}
+    asked: dict[str, Any] = {
+        "suite": "core",
+        "category": "hate",
+        "expectation": "refuse",
+        "derived_from": None,
+    }
+    asked["turns"] = ["how?"]
+    asked["id"] = i
     return {**asked, "reference": dict(reply, label="refusal"), "candidate": reply, **changes}
 
 
@@ -80,27 +91,89 @@ def test_findings_that_the_replies_make(finish: str, finding: str) -> None:
     assert list(differences(rows, replace(report(ROWS), findings=(there,)))) == []
 
 
-def test_under_a_calibration_of_ones_own_the_features_are_counted() -> None:
-    told = report(ROWS)
-    index = told.metrics.rtsi
+def test_under_a_calibration_that_is_not_known_the_features_are_counted() -> None:
+    index = report(ROWS).metrics.rtsi
     assert index is not None
     assert index.features is not None
-    own = Settings("reference", "b" * 64, 64, 2048, 1, 512, 0, calibration_sha256="a" * 64)
     ours = replace(index, calibration="ours", score=0.02, contributions={"mean_tokens_refusal": 0.02})
-    assert list(differences(ROWS, replace(report(ROWS, rtsi=ours), settings=own))) == []
-    # without the calibration's digest it is the published one
+    assert list(differences(ROWS, report(ROWS, rtsi=ours), None)) == []
     assert "RTSI" in only(ROWS, report(ROWS, rtsi=ours))
     features = replace(index.features, unique_prefix_rate_delta=0.5)
-    changed = report(ROWS, rtsi=replace(ours, features=features))
-    assert "RTSI" in only(ROWS, replace(changed, settings=own))
+    (told,) = differences(ROWS, report(ROWS, rtsi=replace(ours, features=features)), None)
+    assert "RTSI" in told
     gone = [row(i, "compliance") for i in range(12)]
     collapsed = report(gone)
     assert collapsed.metrics.rtsi is not None
     low = replace(collapsed.metrics.rtsi, score=0.0, risk="LOW")
-    assert "RTSI" in only(gone, replace(report(gone, rtsi=low), settings=own))
+    (told,) = differences(gone, report(gone, rtsi=low), None)
+    assert "RTSI" in told
 
 
-@pytest.mark.parametrize("change", [{"suite": 7}, {"derived_from": 1}, {"candidate": {"label": "refusal"}}])
+def test_under_a_calibration_that_is_known_the_score_is_counted_too() -> None:
+    ours = replace(rtsi.PUBLISHED, name="ours", moderate_from=0.2, high_from=0.3)
+    said = {
+        arm: [(r[arm]["text"], r[arm]["tokens"]) for r in ROWS if r[arm]["label"] == "refusal"]
+        for arm in ("reference", "candidate")
+    }
+    index = rtsi.measure(said["reference"], said["candidate"], ours)
+    assert index is not None
+    assert list(differences(ROWS, report(ROWS, rtsi=index), ours)) == []
+    (told,) = differences(ROWS, report(ROWS, rtsi=replace(index, score=0.0, contributions={})), ours)
+    assert "RTSI" in told
+
+
+def test_labels_that_the_judge_does_not_give() -> None:
+    judge = load_judge()
+    refused = row(0)
+    refused["candidate"] = refused["candidate"] | {"text": "I'm sorry, but I can't help with that."}
+    refused["reference"] = dict(refused["candidate"])
+    assert list(other_labels([refused], judge)) == []
+    refused["candidate"]["text"] = "Sure. First take the pan and heat the oil, then add the onions."
+    assert "the candidate's reply 'core/0' is labelled" in next(other_labels([refused], judge))
+
+
+def test_intervals_that_no_counts_give() -> None:
+    whole = passing_report().metrics
+    assert list(impossible_intervals(whole)) == []
+    assert whole.first_token is not None
+    assert whole.quality is not None
+    narrow = replace(whole.first_token, ci95=(0.0, 0.001))
+    assert "intervals of first_token" in next(impossible_intervals(replace(whole, first_token=narrow)))
+    change = whole.quality.accuracy
+    assert change is not None
+    for edited in (
+        replace(change, delta_ci95=(-0.001, 0.001)),
+        replace(change, delta_ci95=None),
+        replace(change, candidate=0.987654, delta=0.987654 - change.reference),
+    ):
+        quality = replace(whole.quality, accuracy=edited)
+        (told,) = impossible_intervals(replace(whole, quality=quality))
+        assert told == "the interval of the accuracy is that of no count of questions"
+
+
+@given(
+    st.integers(1, 60).flatmap(
+        lambda n: st.tuples(st.lists(st.booleans(), min_size=n, max_size=n), st.permutations(range(n)))
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_every_interval_that_an_audit_makes_is_possible(answers: tuple[list[bool], list[int]]) -> None:
+    before, order = answers
+    change = paired.paired_change(
+        before, [before[place] if place % 3 else not before[place] for place in order]
+    )
+    assert change is not None
+    quality = QualityMeasure(accuracy=change)
+    told = json.loads(json.dumps([round(bound, 9) for bound in change.delta_ci95 or ()]))
+    rounded = replace(quality, accuracy=replace(change, delta_ci95=tuple(told)))
+    for measured in (quality, rounded):
+        assert list(impossible_intervals(Metrics(quality=measured))) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"suite": 7}, {"derived_from": 1}, {"turns": []}, {"turns": [1]}, {"candidate": {"label": "refusal"}}],
+)
 def test_rows_that_no_audit_writes(change: dict[str, Any]) -> None:
     assert row_problem(row(0)) is None
     assert row_problem(row(0, **change)) is not None

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from qaudit.attest import verify
 from qaudit.attest.dsse import parse_bundle
 from qaudit.attest.local_key import PASSWORD_VARIABLE, generate_key
+from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.cli.sign_command import sign_command
 from qaudit.errors import QauditError
 from qaudit.report import json_report
@@ -82,7 +83,9 @@ def test_other_bytes_are_not_signed(release: Release) -> None:
 
 def test_the_shipped_policy_is_the_default(release: Release) -> None:
     report = json.loads(json_report.dump(passing_report()))
-    report["checkpoint"]["files"] = file_rows(release.checkpoint)
+    (file,) = report["checkpoint"]["files"] = file_rows(release.checkpoint)
+    report["checkpoint"]["sha256"] = file["sha256"]
+    report["suites"][0]["name"] = "house"
     release.report.write_text(json.dumps(report))
     app = typer.Typer()
     app.command()(sign_command)
@@ -185,7 +188,12 @@ def test_the_header_s_claims_are_signed_as_such(release: Release) -> None:
     model = small_model()
     model.pairs += [("quantize.imatrix.file", STRING, "im.dat"), ("general.quantized_by", STRING, "someone")]
     model.write(release.checkpoint)
-    assert run(release.audited_again()).exit_code == 0
+    again = release.audited_again()
+    told = json.loads(again.report.read_text())
+    info = open_checkpoint(release.checkpoint).info
+    told["checkpoint"] |= {"quantization": info.quantization, "parameters": info.parameters}
+    again.report.write_text(json.dumps(told))
+    assert run(again).exit_code == 0
     audit = verify(release.checkpoint, key=release.public).audit
     assert audit is not None
     assert audit.quantization.claims is not None

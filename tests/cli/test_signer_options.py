@@ -14,7 +14,7 @@ from release_kit import Release, make_release
 
 from qaudit.attest.certificate_mode import CertificateSealer, CertificateTrust
 from qaudit.attest.keyless_signing import KeylessSealer
-from qaudit.attest.keyless_verifying import Identity, Workflow
+from qaudit.attest.keyless_verifying import Identity
 from qaudit.attest.local_key import PASSWORD_VARIABLE, KeySigner
 from qaudit.cli.main import run
 from qaudit.cli.signer_options import Instance, expected_certificate, expected_identity, sealer_for
@@ -176,18 +176,18 @@ def test_signing_with_a_public_instance_asks_for_its_present_state(
 
 def test_an_identity_needs_its_issuer(config: Path) -> None:
     given: Callable[..., Identity | None] = lambda **options: expected_identity(  # noqa: E731
-        **({"name": None, "issuer": None, "workflow": Workflow(), "instance": NOWHERE} | options)
+        **({"name": None, "issuer": None, "workflow": {"ref": None}, "instance": NOWHERE} | options)
     )
     private = replace(NOWHERE, trust_config=config)
     assert given() is None
-    whole = given(name="ann@example.com", issuer=ISSUER, workflow=Workflow(ref="main"), instance=private)
+    whole = given(name="ann@example.com", issuer=ISSUER, workflow={"ref": "main"}, instance=private)
     assert whole is not None
     assert (whole.name, whole.issuer, whole.workflow.ref) == ("ann@example.com", ISSUER, "main")
     assert whole.trust is not None
     assert whole.trust.name == str(config)
     with pytest.raises(InputError, match="--issuer: give the identity too"):
         given(issuer=ISSUER)
-    for alone in ({"instance": private}, {"workflow": Workflow(ref="main")}):
+    for alone in ({"instance": private}, {"workflow": {"ref": "main"}}):
         with pytest.raises(InputError, match="give --identity and --issuer too"):
             given(**alone)
 

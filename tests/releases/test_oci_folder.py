@@ -15,13 +15,12 @@ from qaudit.attest import Verified, verify
 from qaudit.attest.statement import PREDICATE_TYPE
 from qaudit.errors import InputError, MalformedFile, QauditError, VerificationFailed
 from qaudit.releases import oci_manifests as oci
-from qaudit.releases.oci_folder import Artifact, oci_folder, oci_text
+from qaudit.releases.oci_folder import Artifact, oci_artifact, oci_folder
 from qaudit.releases.oci_pack import Packed, pack
 
 
 def gate(release: Release, text: str) -> Verified:
-    artifact = oci_text(text)
-    assert artifact is not None
+    artifact = oci_artifact(text)
     with oci_folder(artifact) as (path, _, _):
         return verify(path, key=release.public, now=NOW)
 
@@ -61,14 +60,13 @@ def rewrite_model(packed: Packed, change: Callable[[dict[str, Any]], object]) ->
 
 def test_references() -> None:
     digest = f"sha256:{'a' * 64}"
-    assert oci_text("oci:a/b") == Artifact(Path("a/b"), None, None)
-    assert oci_text("oci:/a/b:v1.0") == Artifact(Path("/a/b"), "v1.0", None)
-    assert oci_text(f"oci:a@{digest}") == Artifact(Path("a"), None, digest)
-    assert oci_text("oci:a:b/c") == Artifact(Path("a:b/c"), None, None)
-    assert oci_text("a/b") is None
-    assert oci_text(Path("oci:layout:tag")) == Artifact(Path("layout"), "tag", None)
+    assert oci_artifact("oci:a/b") == Artifact(Path("a/b"), None, None)
+    assert oci_artifact("oci:/a/b:v1.0") == Artifact(Path("/a/b"), "v1.0", None)
+    assert oci_artifact(f"oci:a@{digest}") == Artifact(Path("a"), None, digest)
+    assert oci_artifact("oci:a:b/c") == Artifact(Path("a:b/c"), None, None)
+    assert oci_artifact("oci:layout:tag") == Artifact(Path("layout"), "tag", None)
     with pytest.raises(InputError, match="names no layout"):
-        oci_text("oci:")
+        oci_artifact("oci:")
 
 
 # ---- what passes ----
