@@ -79,7 +79,8 @@ def peak_mb() -> float:
 
 def run_qaudit(model: Path, count: int, threads: int) -> dict[str, object]:
     """Our engine as an audit uses it."""
-    from qaudit.engines.protocol import Ask, EngineOptions, Limits
+    from qaudit.confinement import Limits
+    from qaudit.engines.protocol import Ask, EngineOptions
     from qaudit.engines.worker import WorkerEngine
     from qaudit.judges.judging import load_judge
 

@@ -64,7 +64,8 @@ def labels(texts: list[str], count: int) -> list[str]:
 
 def run_qaudit(folder: Path, count: int, threads: int) -> dict[str, object]:
     """Our engine as an audit uses it: in its worker, with early stop."""
-    from qaudit.engines.protocol import Ask, EngineOptions, Limits
+    from qaudit.confinement import Limits
+    from qaudit.engines.protocol import Ask, EngineOptions
     from qaudit.engines.worker import WorkerEngine
 
     asks = [Ask(str(i), text, question, TOKENS) for i, (question, text) in enumerate(prompts(count))]

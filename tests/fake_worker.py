@@ -11,9 +11,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from qaudit.engines.confinement import confine
+from qaudit.confinement import Limits, confine
 from qaudit.engines.frames import read_frame, write_frame
-from qaudit.engines.protocol import Limits
 
 VOCABULARY = 4
 THREADS_BEFORE = len(os.listdir("/proc/self/task")) if sys.platform.startswith("linux") else 1

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from qaudit.confinement import graphics_devices
 from qaudit.engines.choices import Dtype
-from qaudit.engines.confinement import graphics_devices
 from qaudit.engines.protocol import EngineName, EngineOptions
 
 SIXTEEN_BITS: tuple[Dtype, ...] = ("bfloat16", "float16")

@@ -21,9 +21,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qaudit.confinement import Limits
 from qaudit.engines.answers import one_line
 from qaudit.engines.frames import Header, read_frame, write_frame
-from qaudit.engines.protocol import FloatArray, Limits
+from qaudit.engines.protocol import FloatArray
 from qaudit.errors import EngineFailure, OutOfMemory
 
 if TYPE_CHECKING:

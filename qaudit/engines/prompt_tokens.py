@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from qaudit.confinement import Limits
 from qaudit.engines.process import WorkerDied, WorkerProcess
-from qaudit.engines.protocol import Conversation, EngineName, EngineOptions, Limits
+from qaudit.engines.protocol import Conversation, EngineName, EngineOptions
 from qaudit.errors import EngineFailure, InputError
 
 WALL_S = 600.0

@@ -108,21 +108,6 @@ class PassageScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of a worker process; None leaves one out.
-
-    memory_bytes caps the address space, cpu_s the processor time, stall_s the wall time without a
-    sign of life, wall_s the wall time of one call; `gpu` leaves the graphics devices writable.
-    """
-
-    memory_bytes: int | None = None
-    cpu_s: int | None = None
-    stall_s: float = 300.0
-    wall_s: float | None = None
-    gpu: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class EngineOptions:
     """How to run a local engine.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from qaudit.confinement import Limits
 from qaudit.engines import answers
 from qaudit.engines.frames import Header
 from qaudit.engines.process import Frame, WorkerDied, WorkerProcess
@@ -27,7 +28,6 @@ from qaudit.engines.protocol import (
     EngineName,
     EngineOptions,
     FloatArray,
-    Limits,
     PassageAsk,
     PassageScore,
     Progress,

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
-from qaudit.engines.confinement import confine
+from qaudit.confinement import Limits, confine
 from qaudit.engines.frames import Header, read_frame, write_frame
 from qaudit.engines.local_model import LocalModel, Opener
 from qaudit.engines.prompt_tokens import open_vocabulary
@@ -24,7 +24,6 @@ from qaudit.engines.protocol import (
     Conversation,
     EngineName,
     EngineOptions,
-    Limits,
     PassageAsk,
 )
 from qaudit.engines.templates import render_conversations

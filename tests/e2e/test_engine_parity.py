@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qaudit.engines.protocol import Answer, Ask, EngineOptions, Limits
+from qaudit.confinement import Limits
+from qaudit.engines.protocol import Answer, Ask, EngineOptions
 from qaudit.engines.worker import WorkerEngine
 from qaudit.lab.members import reference_folder
 from qaudit.suites.loading import load_suite

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from odd_server import OddServer, odd_server
 
-from qaudit.engines.protocol import EngineOptions, Limits
+from qaudit.confinement import Limits
+from qaudit.engines.protocol import EngineOptions
 from qaudit.engines.worker import WorkerEngine
 
 TESTS = Path(__file__).parent.parent

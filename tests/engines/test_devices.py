@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from qaudit.confinement import graphics_devices
 from qaudit.engines import devices
-from qaudit.engines.confinement import graphics_devices
 from qaudit.engines.devices import cuda_present, settle
 from qaudit.engines.protocol import EngineOptions
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from qaudit.confinement import Limits
 from qaudit.engines import process
 from qaudit.engines.process import KEPT_ENVIRONMENT, WORKER_ENVIRONMENT, WorkerDied, WorkerProcess
-from qaudit.engines.protocol import Limits
 from qaudit.errors import EngineFailure
 
 TESTS = Path(__file__).parent.parent

@@ -3,7 +3,8 @@ import inspect
 
 import pytest
 
-from qaudit.engines.protocol import Ask, Engine, EngineOptions, Limits, crashed
+from qaudit.confinement import Limits
+from qaudit.engines.protocol import Ask, Engine, EngineOptions, crashed
 from qaudit.engines.worker import WorkerEngine
 
 

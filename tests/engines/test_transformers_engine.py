@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hf_folders import write_folder
 
-from qaudit.engines.protocol import Ask, ChoiceAsk, Conversation, EngineOptions, Limits, PassageAsk
+from qaudit.confinement import Limits
+from qaudit.engines.protocol import Ask, ChoiceAsk, Conversation, EngineOptions, PassageAsk
 from qaudit.engines.transformers_engine import open_model
 from qaudit.engines.worker import WorkerEngine
 from qaudit.errors import EngineFailure

@@ -203,6 +203,7 @@ def test_the_worker_dies_with_its_parent(doing: str) -> None:
     script = (
         "from pathlib import Path\n"
         "from qaudit.engines.worker import WorkerEngine\n"
+        "from qaudit.confinement import Limits\n"
         "from qaudit.engines.protocol import *\n"
         "e = WorkerEngine(Path('m'), EngineOptions(threads=1), Limits(), module='fake_worker')\n"
         "print(e.generate([Ask('a', 'pid', '', 1)])[0].reply.text, flush=True)\n"

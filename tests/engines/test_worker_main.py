@@ -13,10 +13,11 @@ from typing import BinaryIO
 import numpy as np
 import pytest
 
+from qaudit.confinement import Limits
 from qaudit.engines import worker, worker_main
 from qaudit.engines.frames import Header, read_frame, write_frame
 from qaudit.engines.process import Frame
-from qaudit.engines.protocol import Ask, ChoiceAsk, Conversation, EngineOptions, Limits, PassageAsk
+from qaudit.engines.protocol import Ask, ChoiceAsk, Conversation, EngineOptions, PassageAsk
 from qaudit.engines.worker import WorkerEngine
 from qaudit.engines.worker_main import Worker
 from qaudit.errors import EngineFailure

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from qaudit.engines.protocol import Ask, EngineOptions, Limits
+from qaudit.confinement import Limits
+from qaudit.engines.protocol import Ask, EngineOptions
 from qaudit.engines.worker import WorkerEngine
 
-TESTS = Path(__file__).parent.parent
+TESTS = Path(__file__).parent
 LINUX = sys.platform.startswith("linux")
 
 
@@ -86,8 +87,8 @@ def test_no_thread_was_there_before_the_measures(confined: WorkerEngine) -> None
 
 CHILD = """
 import json, os, resource, sys
-from qaudit.engines.confinement import confine
-from qaudit.engines.protocol import Limits
+from qaudit.confinement import confine
+from qaudit.confinement import Limits
 {first}
 held = confine(Limits({limits}))
 print(json.dumps([held, resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_CPU)]))

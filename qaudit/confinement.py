@@ -1,4 +1,4 @@
-"""What a worker process gives up before it touches a suspect checkpoint.
+"""What a worker process gives up before it touches a suspect file.
 
 Memory, processor time and file writing are bounded by rlimits; where the kernel allows it, Landlock
 takes away writing and TCP, and a new network namespace takes away every interface. Each step
@@ -12,9 +12,8 @@ import signal
 import struct
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from qaudit.engines.protocol import Limits
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -36,6 +35,21 @@ _LANDLOCK_TRUNCATE = 1 << 14
 _LANDLOCK_TCP = 0b11
 # no signals to, and no abstract sockets of, processes outside
 _LANDLOCK_SCOPES = 0b11
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a worker process; None leaves one out.
+
+    memory_bytes caps the address space, cpu_s the processor time, stall_s the wall time without a
+    sign of life, wall_s the wall time of one call; `gpu` leaves the graphics devices writable.
+    """
+
+    memory_bytes: int | None = None
+    cpu_s: int | None = None
+    stall_s: float = 300.0
+    wall_s: float | None = None
+    gpu: bool = False
 
 
 def confine(limits: Limits) -> list[str]:
