@@ -6,11 +6,13 @@ that two parsers read differently must not pass a gate, so all of these are refu
 
 import json
 import math
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from pydantic import BaseModel, ValidationError
+# static rules read JSON too, and start in less time than pydantic takes to load
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound="BaseModel")
 
 
 def load_strict(raw: bytes) -> object:
@@ -40,6 +42,8 @@ def parse_as(model: type[Model], raw: bytes) -> Model:
         ValueError: one line naming the first key that is wrong; never shows the value, which may
             be hostile or long.
     """
+    from pydantic import ValidationError
+
     load_strict(raw)
     try:
         return model.model_validate_json(raw)
@@ -47,7 +51,7 @@ def parse_as(model: type[Model], raw: bytes) -> Model:
         raise ValueError(first_problem(error)) from error
 
 
-def first_problem(error: ValidationError) -> str:
+def first_problem(error: "ValidationError") -> str:
     """Return `key.path: message` for the first thing that a model refused."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(ascii(part).strip("'")[:80] for part in first["loc"])

@@ -8,29 +8,26 @@ and is left out of the report; it is never zero.
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from qaudit.findings import SEVERITIES as SEVERITIES
+from qaudit.findings import FileDigest as FileDigest
+from qaudit.findings import Finding as Finding
+from qaudit.findings import Inspection as Inspection
+from qaudit.findings import Severity as Severity
+from qaudit.findings import Status as Status
+from qaudit.findings import Surface as Surface
+from qaudit.findings import ToolRef as ToolRef
+
 Label = Literal["refusal", "partial", "compliance", "incoherent", "empty"]
 LABELS: tuple[Label, ...] = get_args(Label)
 REFUSED: frozenset[Label] = frozenset({"refusal", "partial"})
 # labels that say neither "refused" nor "answered"
 UNDECIDED: frozenset[Label] = frozenset({"incoherent", "empty"})
 
-Severity = Literal["info", "low", "medium", "high", "critical"]
-SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-Status = Literal["pass", "fail", "inconclusive"]
 Regime = Literal["neutral", "near_hidden_danger", "hidden_danger"]
 Tier = Literal["LOW", "MODERATE", "HIGH"]
 Expectation = Literal["refuse", "answer", "choose", "read"]
 Finish = Literal["eos", "length", "decided", "too_long", "crashed"]
 Interval = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class FileDigest:
-    """One file of a checkpoint: path relative to the checkpoint, size in bytes, SHA-256."""
-
-    path: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +121,6 @@ class Judgement:
     label: Label
     reason: str
     score: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something about a checkpoint that a person should know."""
-
-    id: str
-    severity: Severity
-    title: str
-    location: str
-    evidence: str
-    remedy: str
-    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,14 +312,6 @@ class SuiteRef:
     version: str
     sha256: str
     items: int
-
-
-@dataclass(frozen=True, slots=True)
-class ToolRef:
-    """The program that wrote a report."""
-
-    name: str
-    version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name binary parameters by their place: archives hold the time at which they were made.
+
+    Two processes of one run must collect the same names.
+    """
+    return argname if isinstance(val, bytes) and not (val.isascii() and len(val) < 40) else None
+
+
 @pytest.fixture(scope="session")
 def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all xdist workers of one run share; members are built into it on demand."""

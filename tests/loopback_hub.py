@@ -60,6 +60,7 @@ class LoopbackHub:
         cuts: path to the number of bytes after which connections break, one for each try.
         elsewhere: another hub that large files are redirected to.
         ignores_ranges: whether a range is answered with the whole file.
+        told_range: what is said of every range that is sent, to make it lie.
         down: whether every request is answered with 503.
         warning: a warning header on all answers.
     """
@@ -75,6 +76,7 @@ class LoopbackHub:
     cuts: dict[str, list[int]] = field(default_factory=dict)
     elsewhere: "LoopbackHub | None" = None
     ignores_ranges: bool = False
+    told_range: str | None = None
     down: bool = False
     warning: str | None = None
 
@@ -199,11 +201,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_file(self, path: str, data: bytes, headers: dict[str, str]) -> None:
         status, asked = 200, self.headers.get("Range")
         if asked and not self.hub.ignores_ranges:
-            start = int(asked.removeprefix("bytes=").partition("-")[0])
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start, end = int(first), min(len(data), int(last) + 1 if last else len(data))
             if start >= len(data):
                 return self._send(416, b"", {"Content-Range": f"bytes */{len(data)}"})
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            status, data = 206, data[start:]
+            headers["Content-Range"] = self.hub.told_range or f"bytes {start}-{end - 1}/{len(data)}"
+            status, data = 206, data[start:end]
         cuts = self.hub.cuts.get(path, [])
         self._send(status, data, headers, cuts.pop(0) if cuts and self.command == "GET" else None)
 

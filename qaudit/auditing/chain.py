@@ -18,12 +18,13 @@ from qaudit.auditing.arm import ArmPlan, render_prompts, require_answers, run_ar
 from qaudit.auditing.arm_engine import Seat, open_seat
 from qaudit.auditing.case import Case, prepare
 from qaudit.auditing.comparability import compare_templates, compare_tokenizers
-from qaudit.auditing.events import Arm, Event, Finished, Loaded, Noted, Opened
+from qaudit.auditing.events import Arm, Event, Finished, Inspected, Loaded, Noted, Opened
 from qaudit.auditing.measure import judge_replies, measure
 from qaudit.auditing.options import AuditOptions
 from qaudit.auditing.outputs import remove_outputs, responses, write_outputs
 from qaudit.auditing.reference_arm import Answered, answered_alike, kept_reference
 from qaudit.auditing.reply_findings import crash_findings
+from qaudit.auditing.static_look import look_at_files
 from qaudit.auditing.telling import telling
 from qaudit.checkpoints.hub_spec import hub_text
 from qaudit.engines.protocol import Engine, EngineOptions
@@ -31,7 +32,7 @@ from qaudit.errors import InputError
 from qaudit.files import make_folder
 from qaudit.journal import Journal
 from qaudit.policy.evaluation import evaluate
-from qaudit.values import EngineInfo, JudgeRef, Report, SuiteRef, ToolRef
+from qaudit.values import EngineInfo, Finding, JudgeRef, Report, SuiteRef, ToolRef
 
 JOURNAL = "journal.sqlite"
 SERVED_BATCHES = 16
@@ -54,8 +55,12 @@ def run_audit(candidate: str | Path, reference: str | Path, options: AuditOption
         stack.callback(journal.close)
         # the report of an earlier audit must not stand there for one that fails now
         remove_outputs(folder)
+        seen, unseen = look_at_files(case.candidate, case.reference)
+        yield Inspected(seen)
+        for note in unseen:
+            yield Noted(note)
         engine, notes = yield from _ask_both(case, journal)
-        report, text = _conclude(case, journal, engine, notes, started)
+        report, text = _conclude(case, journal, engine, (*unseen, *notes), started, seen)
         if options.out:
             write_outputs(options.out, report, text)
         yield Finished(report, options.out)
@@ -161,7 +166,12 @@ def _plan(case: Case, seat: Seat) -> ArmPlan:
 
 
 def _conclude(
-    case: Case, journal: Journal, engine: EngineInfo, notes: tuple[str, ...], started: float
+    case: Case,
+    journal: Journal,
+    engine: EngineInfo,
+    notes: tuple[str, ...],
+    started: float,
+    seen: tuple[Finding, ...],
 ) -> tuple[Report, str]:
     judged = judge_replies(journal, case.suites, case.judge)
     metrics, regime = measure(journal, case.suites, judged, case.calibration)
@@ -169,6 +179,7 @@ def _conclude(
         *compare_templates(case.template, case.candidate),
         *compare_tokenizers(case.reference, case.candidate),
         *crash_findings(journal),
+        *seen,
     )
     suites = tuple(SuiteRef(s.name, s.version, s.sha256, len(s.items)) for s in case.suites)
     verdict = evaluate(case.policy, metrics, findings, regime, suites=suites)

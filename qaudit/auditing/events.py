@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from qaudit.values import CheckpointInfo, Report
+from qaudit.values import CheckpointInfo, Finding, Report
 
 Arm = Literal["reference", "candidate"]
 ARMS: tuple[Arm, ...] = ("reference", "candidate")
@@ -32,6 +32,13 @@ class Opened:
     reference: CheckpointInfo
     candidate: CheckpointInfo
     suites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """The candidate's files were looked at by the static rules, before any engine opens them."""
+
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +75,4 @@ class Finished:
     folder: Path | None
 
 
-Event = Fetching | Opened | Loaded | Asked | Noted | Finished
+Event = Fetching | Opened | Inspected | Loaded | Asked | Noted | Finished

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID
 from rich.text import Text
 
-from qaudit.auditing.events import Asked, Event, Fetching, Finished, Loaded, Noted, Opened
+from qaudit.auditing.events import Asked, Event, Fetching, Finished, Inspected, Loaded, Noted, Opened
 from qaudit.cli.event_bars import EventBars
 from qaudit.values import Report
 
@@ -14,6 +14,7 @@ STAGES = {
     "choices": "multiple choice",
     "passages": "reading",
 }
+MOST_NAMED = 5
 
 
 class Done(ProgressColumn):
@@ -43,6 +44,11 @@ class AuditProgress(EventBars):
             self._say(f"candidate {event.candidate.path} ({event.candidate.quantization})")
             self._say(f"reference {event.reference.path} ({event.reference.quantization})")
             self._say(f"suites {', '.join(event.suites)}")
+        elif isinstance(event, Inspected):
+            grave = [f"{f.severity} {f.id}" for f in event.findings if f.severity in ("high", "critical")]
+            self._say(
+                f"files: {len(event.findings)} findings; {', '.join(grave[:MOST_NAMED]) or 'none is grave'}"
+            )
         elif isinstance(event, Loaded):
             self._say(f"{event.arm}: {event.engine}; worker held by {', '.join(event.held) or 'nothing'}")
         elif isinstance(event, Asked):

@@ -1,113 +1,11 @@
-"""`qaudit`: finds a command, runs it, and turns errors into one line and an exit code."""
+"""`qaudit`: runs a command, and turns errors into one line and an exit code."""
 
-import importlib
 import io
 import os
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
 
-import typer
-from rich.console import Console
-from typer.core import TyperCommand, TyperGroup
-from typer.exceptions import TyperException
-
-from qaudit import __version__
 from qaudit.errors import ExitCode, QauditError
 from qaudit.files import long_names_refused
-
-# name -> module, function or sub-application, and the line for --help; loaded when used, so that one
-# command does not pay for the imports of another
-COMMANDS = {
-    "audit": ("qaudit.cli.audit_command", "audit_command", "Audit a checkpoint against its reference."),
-    "calibrate": ("qaudit.cli.calibrate_command", "calibrate_command", "Fit an RTSI calibration."),
-    "demo": ("qaudit.cli.demo_command", "demo_command", "Run the whole loop on the lab's checkpoints."),
-    "judge": ("qaudit.cli.judge_command", "judge_command", "Label replies that were made elsewhere."),
-    "keygen": ("qaudit.cli.keygen_command", "keygen_command", "Make a signing key pair."),
-    "lab": ("qaudit.cli.lab_command", "lab_app", "The labelled zoo of tiny checkpoints."),
-    "matrix": ("qaudit.cli.matrix_command", "matrix_command", "Audit many checkpoints; a table and a page."),
-    "pack": ("qaudit.cli.pack_command", "pack_command", "Write a signed checkpoint as an OCI image layout."),
-    "realign": (
-        "qaudit.cli.realign_command",
-        "realign_command",
-        "Quantize again so that refusals survive.",
-    ),
-    "report": ("qaudit.cli.report_command", "report_command", "Render a report again."),
-    "rtsi": ("qaudit.cli.rtsi_command", "rtsi_command", "Score a table of refusal-template features."),
-    "sign": ("qaudit.cli.sign_command", "sign_command", "Sign a checkpoint with its audit."),
-    "suite": ("qaudit.cli.suite_command", "suite_app", "List, show, lint, import and derive prompt suites."),
-    "verify": ("qaudit.cli.verify_command", "verify_command", "Check a signed checkpoint before loading it."),
-}
-
-
-# what typer turns Ctrl-C into
-INTERRUPTED = 130
-
-
-class LazyCommands(TyperGroup):
-    """A command group that imports a command only when it runs."""
-
-    _only_summaries = False
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
-        """Write the help of the whole, for which no command need be imported."""
-        self._only_summaries = True
-        try:
-            super().format_help(ctx, formatter)
-        finally:
-            self._only_summaries = False
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401
-        """Return the names of all commands."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
-        """Return one command, imported; for --help of the whole only a stand-in with its summary."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute, summary = COMMANDS[cmd_name]
-        if self._only_summaries:
-            return TyperCommand(cmd_name, short_help=summary, help=summary)
-        loaded = getattr(importlib.import_module(module), attribute)
-        if isinstance(loaded, typer.Typer):
-            command = typer.main.get_command(loaded)
-        else:
-            single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            single.command(name=cmd_name)(loaded)
-            command = typer.main.get_command(single)
-        command.name = cmd_name
-        return command
-
-
-app = typer.Typer(
-    cls=LazyCommands,
-    add_completion=False,
-    invoke_without_command=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _print_version(value: bool) -> None:
-    if value:
-        sys.stdout.write(f"qaudit {__version__}\n")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    context: typer.Context,
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
-    ] = False,
-) -> None:
-    """Is a quantized LLM checkpoint still as safe as the model it was made from?
-
-    Exit codes: 0 passed, 1 the gate failed, 2 could not do it, 3 inconclusive.
-    """
-    if context.invoked_subcommand is None:
-        sys.stdout.write(context.get_help() + "\n")
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -116,23 +14,16 @@ def run(arguments: list[str] | None = None) -> int:
     This is the only place that catches everything: an unexpected error becomes one line too, and
     its traceback is shown when QAUDIT_DEBUG is set.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    command: Callable[..., Any] = typer.main.get_command(app)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         with long_names_refused():
-            result = command(args=arguments, prog_name="qaudit", standalone_mode=False)
+            return _run(words)
     except QauditError as error:
-        _complain(console, str(error))
+        _complain(str(error))
         return int(error.exit_code)
-    except typer.Exit as error:
-        result = error.exit_code
-    except TyperException as error:
-        # usage errors know how to word themselves; the plain text of some is empty
-        message = getattr(error, "format_message", error.__str__)()
-        _complain(console, f"{message.rstrip('.')}; see qaudit --help")
+    except KeyboardInterrupt:
+        _complain("interrupted; an audit or a realignment goes on with --resume")
         return int(ExitCode.UNABLE)
-    except (KeyboardInterrupt, typer.Abort):
-        result = INTERRUPTED
     except BrokenPipeError:
         # the reader of our output has gone; leave nothing for the interpreter to flush into it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -140,17 +31,25 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("QAUDIT_DEBUG"):
             raise
-        _complain(
-            console, f"internal error ({type(error).__name__}: {error}); set QAUDIT_DEBUG=1 and report it"
-        )
+        _complain(f"internal error ({type(error).__name__}: {error}); set QAUDIT_DEBUG=1 and report it")
         return int(ExitCode.UNABLE)
-    if result == INTERRUPTED:
-        _complain(console, "interrupted; an audit or a realignment goes on with --resume")
-        return int(ExitCode.UNABLE)
-    return result if isinstance(result, int) else int(ExitCode.PASS)
 
 
-def _complain(console: Console, message: str) -> None:
+def _run(words: list[str]) -> int:
+    # of this command people wait for the start, and typer takes longer to load than it to run
+    if words[:1] == ["inspect"]:
+        from qaudit.cli.inspect_command import inspect_command
+
+        return inspect_command(words[1:])
+    from qaudit.cli.commands import run_application
+
+    return run_application(words)
+
+
+def _complain(message: str) -> None:
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"qaudit: {' '.join(message.split())}", markup=False, style="red")
 
 

@@ -7,11 +7,9 @@ give equal bytes.
 import dataclasses
 import difflib
 import json
-import math
 import re
 import types
 import typing
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -20,8 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from qaudit.errors import InputError, MalformedFile
 from qaudit.files import read_bounded
+from qaudit.report.plain_values import document_text
 from qaudit.report.report_schema import BOUNDS, SCHEMA
-from qaudit.report.untrusted import encodable, one_line
+from qaudit.report.untrusted import one_line
 from qaudit.strict_json import load_strict
 from qaudit.values import Report
 
@@ -29,7 +28,6 @@ from qaudit.values import Report
 RESPONSES = "responses.jsonl"
 
 MAX_REPORT_BYTES = 64 << 20
-SIGNIFICANT_DIGITS = 9
 REMEDY = "run the audit again"
 
 
@@ -44,9 +42,7 @@ def dump(report: Report) -> str:
     Raises:
         ValueError: a figure is NaN or infinite; whoever measured it must have left it out.
     """
-    raw = _plain(report, "")
-    ordered = {"schema": raw.pop("schema"), **raw}
-    return json.dumps(ordered, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return document_text(report)
 
 
 def load(path: Path) -> Report:
@@ -92,26 +88,6 @@ def parse_report(data: bytes, path: Path) -> Report:
 
 def _told(error: BaseException) -> str:
     return one_line(" ".join(str(error).split()), 300)
-
-
-def _plain(value: Any, place: str) -> Any:  # noqa: ANN401
-    """Return a value as JSON's own types: fields that are None left out, floats rounded."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {name: _plain(inner, f"{place}.{name}") for name, inner in fields if inner is not None}
-    if isinstance(value, Mapping):
-        return {encodable(key): _plain(inner, f"{place}.{key}") for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(inner, f"{place}.{index}") for index, inner in enumerate(value)]
-    if isinstance(value, str):
-        # file names may hold what UTF-8 cannot
-        return encodable(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{place.removeprefix('.')} is {value}, which cannot stand in a report")
-        # adding zero turns -0.0 into 0.0
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0
-    return value
 
 
 def _completed(raw: Any, hint: Any, place: str) -> Any:  # noqa: ANN401

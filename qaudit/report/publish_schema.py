@@ -1,23 +1,25 @@
-"""Write the published JSON Schema: `python -m qaudit.report.publish_schema docs/schema`."""
+"""Write the JSON Schemas of our documents: `python -m qaudit.report.publish_schema docs/schema`."""
 
 import sys
 from pathlib import Path
 
 from qaudit.errors import QauditError
 from qaudit.files import make_folder, write_atomically
-from qaudit.report.report_schema import FILE_NAME, schema_text
+from qaudit.report import inspection_schema, report_schema
 
 
-def publish(folder: Path) -> Path:
-    """Write the schema into a folder and return its path.
+def publish(folder: Path) -> list[Path]:
+    """Write the schemas into a folder and return their paths.
 
     Raises:
-        OutputProblem: the folder or the file cannot be written.
+        OutputProblem: the folder or a file cannot be written.
     """
     make_folder(folder)
-    path = folder / FILE_NAME
-    write_atomically(path, schema_text())
-    return path
+    paths = []
+    for schema in (report_schema, inspection_schema):
+        paths.append(folder / schema.FILE_NAME)
+        write_atomically(paths[-1], schema.schema_text())
+    return paths
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +28,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m qaudit.report.publish_schema FOLDER\n")
         return 2
     try:
-        sys.stdout.write(f"{publish(Path(arguments[0]))}\n")
+        sys.stdout.write("".join(f"{path}\n" for path in publish(Path(arguments[0]))))
     except QauditError as error:
         sys.stderr.write(f"qaudit: {error}\n")
         return int(error.exit_code)

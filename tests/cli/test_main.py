@@ -7,8 +7,9 @@ import pytest
 
 import qaudit
 from qaudit.attest.local_key import generate_key
-from qaudit.cli import main as cli
-from qaudit.cli.main import COMMANDS, run
+from qaudit.cli import commands as cli
+from qaudit.cli.commands import COMMANDS
+from qaudit.cli.main import run
 from qaudit.errors import ExitCode, GateFailure, InputError
 
 

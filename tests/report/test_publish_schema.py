@@ -4,14 +4,17 @@ from pathlib import Path
 import pytest
 
 from qaudit.errors import OutputProblem
+from qaudit.report import inspection_schema, report_schema
 from qaudit.report.publish_schema import main, publish
-from qaudit.report.report_schema import FILE_NAME, SCHEMA_URL
 
 
-def test_the_schema_is_written_where_asked(tmp_path: Path) -> None:
-    path = publish(tmp_path / "schema")
-    assert json.loads(path.read_text())["$id"] == SCHEMA_URL
-    assert [p.name for p in path.parent.iterdir()] == [FILE_NAME]
+def test_the_schemas_are_written_where_asked(tmp_path: Path) -> None:
+    paths = publish(tmp_path / "schema")
+    assert [json.loads(path.read_text())["$id"] for path in paths] == [
+        report_schema.SCHEMA_URL,
+        inspection_schema.SCHEMA_URL,
+    ]
+    assert sorted(p.name for p in (tmp_path / "schema").iterdir()) == ["inspection.v1.json", "report.v1.json"]
 
 
 def test_a_file_in_the_way_is_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,4 +29,6 @@ def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "usage" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 0
-    assert capsys.readouterr().out.strip() == str(tmp_path / FILE_NAME)
+    assert capsys.readouterr().out.split() == [
+        str(tmp_path / schema.FILE_NAME) for schema in (report_schema, inspection_schema)
+    ]

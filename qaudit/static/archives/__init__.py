@@ -1,0 +1,1 @@
+"""Zips, tars and compressed files: their layout, their members, and what is hidden between them."""

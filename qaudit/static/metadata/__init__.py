@@ -1,0 +1,1 @@
+"""Rules on what a GGUF says of itself, on generation settings and on the values of weights."""

@@ -1,0 +1,241 @@
+"""Rules on texts in a header: what people and programs read as a name, a licence, a description."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from qaudit.static.gguf.string_array import StringArray
+from qaudit.static.gguf.walk import GgufWalk
+from qaudit.static.hidden_characters import hidden, named, shown
+from qaudit.static.lazy_pattern import LazyPattern
+from qaudit.static.rules import Hit, RuleBook
+from qaudit.static.vocabulary.markers import ROLE_MARKERS
+
+BOOK: RuleBook["Texts"] = RuleBook("metadata-text", "Names, descriptions and other texts.")
+
+MOST_STRINGS = 20_000
+MAX_READ = 1 << 16  # characters of one text
+MAX_ALL = 1 << 19  # characters of all texts together
+# these are judged by rules of their own
+_ELSEWHERE = ("tokenizer.chat_template", "tokenizer.ggml.", "tokenizer.huggingface.json", "tokenizer.rwkv.")
+_ORDERS = LazyPattern(
+    r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|the|your|my|of|these|those|every)\s+){0,4}"
+    r"(?:previous|prior|above|earlier|preceding|foregoing|former|system|safety|original)\s+"
+    r"(?:\w{1,20}\s+){0,2}(?:instruction|prompt|rule|guideline|polic|message|direction|context|polic)",
+    re.IGNORECASE,
+)
+_ASKS = LazyPattern(
+    r"\b(?:you are now (?:a|an|in|the|free|dan)\b|from now on,? you\b|pretend (?:to be|you are|that you)\b"
+    r"|do not (?:tell|mention|reveal|inform)\b.{0,40}\b(?:user|human|anyone)"
+    r"|(?:reveal|print|repeat|output) (?:your|the) (?:system )?prompt\b"
+    r"|(?:as|dear|attention,?|note to) (?:an |any |the |all )?"
+    r"(?:ai|llm|language model|assistant|scanner|auditor)s?\b[,:]"
+    r"|(?:mark|report|classify|treat|rate) (?:this|it|the (?:file|model)) (?:as )?"
+    r"(?:safe|clean|benign|trusted)\b)",
+    re.IGNORECASE,
+)
+_ACTIVE = LazyPattern(
+    r"<\s{0,3}(?:script|iframe|object|embed|svg|img|link|meta|form)\b[^>]{0,200}|\bon(?:error|load|click|mouseover)\s{0,3}="
+    r"|javascript:|vbscript:|data:text/html",
+    re.IGNORECASE,
+)
+_ADDRESS = LazyPattern(r"\b([a-z][a-z0-9+.-]{1,15})://([^\s\"'<>()\[\]{}\\^`]{1,400})", re.IGNORECASE)
+_HARMLESS_SCHEMES = frozenset({"http", "https", "ftp", "doi", "hf", "huggingface", "git", "s3", "arxiv"})
+_NUMBER_HOST = LazyPattern(
+    r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]|0x[0-9a-f]{4,}|\d{6,})", re.IGNORECASE
+)
+_BLOB = LazyPattern(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{400,}={0,2}|(?:\\x[0-9a-fA-F]{2}){20,}")
+_COMMAND = LazyPattern(
+    r"\b(?:curl|wget)\b[^\n|]{0,200}\|\s{0,3}(?:sudo\s+)?(?:ba|z|da)?sh\b|\bpowershell\b[^\n]{0,40}-e(?:nc|ncodedcommand)?\b"
+    r"|\$\((?:curl|wget|bash|sh)\b|`(?:curl|wget|bash|sh)\b|\bimport\s+os\b|\bos\.system\(|\b__import__\(|\bsubprocess\.",
+    re.IGNORECASE,
+)
+_BRACES = LazyPattern(r"\{\{[^{}]{0,200}\}\}|\{%[^{}]{0,200}%\}|\$\{jndi:")
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of a header that are not a template's or a token's.
+
+    Attributes:
+        found: place and text, strings of arrays one by one.
+        cut: places of texts of which only the beginning is judged.
+        more: texts that are not judged at all.
+    """
+
+    found: tuple[tuple[str, str], ...]
+    cut: tuple[tuple[str, int], ...]
+    more: int
+
+
+def texts(walk: GgufWalk) -> Texts:
+    """Collect them, the first `MAX_READ` characters of each and `MAX_ALL` in all."""
+    found: list[tuple[str, str]] = []
+    cut: list[tuple[str, int]] = []
+    left, more = MAX_ALL, 0
+    for place, value in _strings(walk):
+        if left <= 0 or len(found) >= MOST_STRINGS:
+            more += 1
+            continue
+        text = (
+            value[:MAX_READ].decode("utf-8", "surrogateescape")
+            if isinstance(value, bytes)
+            else value[:MAX_READ]
+        )
+        if len(value) > MAX_READ:
+            cut.append((place, len(value)))
+        left -= len(text)
+        found.append((place, text))
+    return Texts(tuple(found), tuple(cut), more)
+
+
+def _strings(walk: GgufWalk) -> Iterator[tuple[str, str | bytes]]:
+    for key, value in walk.metadata.items():
+        if key.startswith(_ELSEWHERE):
+            continue
+        if isinstance(value, str):
+            yield f"{walk.name}:{key}", value
+        elif isinstance(value, StringArray):
+            for index, item in enumerate(value):
+                yield f"{walk.name}:{key}[{index}]", item
+
+
+@BOOK.rule(
+    "hidden-characters",
+    "high",
+    title="a text holds characters that nobody sees",
+    why="What a person reads is not what a program or a model gets; terminals obey control characters.",
+    remedy="do not trust what the file says of itself",
+    sources=("https://trojansource.codes/",),
+)
+def _hidden(subject: Texts) -> Iterator[Hit]:
+    for place, text in subject.found:
+        # what is NUL or no UTF-8 is told by the rules on the file's structure
+        found = [item for item in hidden(text) if item.code]
+        if found:
+            yield Hit(place, f"{named(found)} in {shown(text)}")
+
+
+@BOOK.rule(
+    "not-utf8",
+    "medium",
+    title="a text is not UTF-8",
+    why="The format asks for UTF-8; programs differ in what they show instead.",
+    remedy="convert the original model again",
+    sources=("https://github.com/ggml-org/ggml/blob/master/docs/gguf.md",),
+)
+def _not_utf8(subject: Texts) -> Iterator[Hit]:
+    for place, text in subject.found:
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            yield Hit(place, shown(text))
+
+
+@BOOK.rule(
+    "orders",
+    "high",
+    title="a text gives orders to whoever reads it",
+    why="Model cards and catalogues are read by language models; a description can hold orders for them.",
+    remedy="do not give the file's own texts to a model",
+    sources=("https://genai.owasp.org/llmrisk/llm01-prompt-injection/",),
+)
+def _orders(subject: Texts) -> Iterator[Hit]:
+    for place, text in subject.found:
+        match = _ORDERS.search(text)
+        softer = None if match else _ASKS.search(text)
+        if match or softer:
+            found = match or softer
+            yield Hit(place, shown(found[0] if found else ""), None if match else "medium")
+
+
+@BOOK.rule(
+    "role-markers",
+    "high",
+    title="a text holds role markers",
+    why="Put into a prompt, the text opens a turn of its own.",
+    remedy="do not give the file's own texts to a model",
+)
+def _markers(subject: Texts) -> Iterator[Hit]:
+    for place, text in subject.found:
+        held = (
+            sorted(marker for marker in ROLE_MARKERS if marker in text) if "<" in text or "[" in text else []
+        )
+        # the prompt format is described in cards, and one marker by itself is no turn
+        if held:
+            general = ":general." in place and ".description" not in place
+            yield Hit(place, f"{', '.join(held)[:200]} in {shown(text)}", None if general else "medium")
+
+
+@BOOK.rule(
+    "active-content",
+    "high",
+    title="a text holds what a browser or a shell would run",
+    why="Catalogues and web interfaces show these texts.",
+    remedy="do not show the file's own texts unescaped",
+)
+def _active(subject: Texts) -> Iterator[Hit]:
+    for place, text in subject.found:
+        for pattern in (_ACTIVE, _COMMAND, _BRACES):
+            match = pattern.search(text)
+            if match:
+                yield Hit(place, shown(match[0]))
+                break
+
+
+@BOOK.rule(
+    "odd-address",
+    "medium",
+    title="a text holds an address that is no web page's",
+    why="Numbers for a host, names and passwords in front of it, or other schemes are how people are led "
+    "elsewhere.",
+    remedy="do not follow it",
+)
+def _addresses(subject: Texts) -> Iterator[Hit]:
+    for place, text in subject.found:
+        for match in _ADDRESS.finditer(text):
+            why = _odd(match[0])
+            if why:
+                yield Hit(place, f"{shown(match[0], 120)}: {why}")
+
+
+def _odd(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+    except ValueError:
+        return "no address at all"
+    if parts.scheme.lower() not in _HARMLESS_SCHEMES:
+        return f"the scheme {shown(parts.scheme)}"
+    if _NUMBER_HOST.compiled.fullmatch(host):
+        return "the host is a number"
+    if parts.username or parts.password:
+        return "a name or password before the host"
+    if "xn--" in host or not host.isascii():
+        return "the host is not ASCII"
+    return ""
+
+
+@BOOK.rule(
+    "blob",
+    "medium",
+    title="a text holds a long run of encoded bytes",
+    why="Whatever it is, it is not a text; a program beside the file can decode and run it.",
+    remedy="ask what it is for",
+)
+def _blobs(subject: Texts) -> Iterator[Hit]:
+    for place, text in subject.found:
+        match = _BLOB.search(text)
+        if match:
+            yield Hit(place, f"{len(match[0])} characters: {shown(match[0], 60)}")
+
+
+@BOOK.rule(
+    "long-text",
+    "medium",
+    title="a text is very long",
+    why="Names are short; longer texts carry something else, and only their beginning is judged.",
+    remedy="read it before a model does",
+)
+def _long(subject: Texts) -> Iterator[Hit]:
+    for place, length in subject.cut:
+        yield Hit(place, f"{length:,} characters, {MAX_READ:,} were judged")

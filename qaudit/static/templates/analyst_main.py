@@ -1,0 +1,126 @@
+"""The analyst process: takes templates over a pipe, parses and renders them within limits, tells facts.
+
+Started by `qaudit.static.templates.analyst`. One line of JSON comes in, one line for each template goes
+out, so that the parent knows which one a process died of.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from qaudit.confinement import Limits, confine
+from qaudit.sandboxed_templates import MAX_TEMPLATE_CHARACTERS, TemplateProblem
+from qaudit.static.templates.abstract_values import Guard
+from qaudit.static.templates.behaviour import rendered_facts
+from qaudit.static.templates.conditions import condition_notes
+from qaudit.static.templates.costs import costs, endless
+from qaudit.static.templates.dataflow import Written, written_by
+from qaudit.static.templates.escapes import escapes
+from qaudit.static.templates.facts import Note, TemplateFacts
+from qaudit.static.templates.go_syntax import parsed_go
+from qaudit.static.templates.rendering import Renderer, TooCostly, limited, parsed
+
+MEMORY_BYTES = 512 << 20
+READING_S = 2.0  # of processor time, to parse and follow one template
+
+
+def facts_of(
+    text: str, dialect: str, special_tokens: Mapping[str, str], also: Sequence[Guard] = ()
+) -> TemplateFacts:
+    """Return everything that is told of one template.
+
+    Args:
+        text: its source.
+        dialect: `jinja` or `go`.
+        special_tokens: `bos_token` and the like.
+        also: conditions of other templates, for which it is rendered too, so that they can be compared.
+    """
+    facts = TemplateFacts()
+    if len(text) > MAX_TEMPLATE_CHARACTERS:
+        facts.error = "longer than 1 MiB"
+        facts.notes.append(Note("too-long", 0, f"{len(text)} characters"))
+        return facts
+    try:
+        with limited(READING_S):
+            template = parsed_go(text) if dialect == "go" else parsed(text)
+            facts.notes += [*escapes(template), *costs(template), *endless(template)]
+            written = written_by(template)
+    except TemplateProblem as problem:
+        facts.error = str(problem)
+        kind = "too-deep" if isinstance(problem.__cause__, RecursionError) else "syntax"
+        facts.notes.append(Note(kind, 0, str(problem)))
+        return facts
+    except TooCostly as problem:
+        facts.error = str(problem)
+        facts.notes.append(Note("cost", 0, f"reading it {problem}", grade=1))
+        return facts
+    except RecursionError:
+        facts.error = "nested too deeply"
+        facts.notes.append(Note("too-deep", 0, facts.error))
+        return facts
+    if not written.complete:
+        facts.limits.append("too long a program to follow every branch of")
+    facts.notes += condition_notes(written)
+    if any(note.kind in ("cost", "huge-output", "recursion") for note in facts.notes):
+        facts.limits.append("not rendered, because of what it costs")
+        return facts
+    guards = list(dict.fromkeys([*_guards(written), *also]))
+    try:
+        rendered_facts(Renderer(template, special_tokens, go=dialect == "go"), guards, facts)
+    except TemplateProblem as problem:
+        facts.notes.append(Note("fails", 0, str(problem)))
+    except TooCostly as problem:
+        kind = "huge-output" if "mem" in str(problem) or "MiB" in str(problem) else "cost"
+        facts.notes.append(Note(kind, 0, f"rendering a plain conversation {problem}", grade=1))
+    except MemoryError:
+        facts.notes.append(
+            Note("huge-output", 0, "rendering takes more memory than the analyst has", grade=1)
+        )
+    except RecursionError:
+        facts.notes.append(Note("recursion", 0, "rendering goes deeper and deeper"))
+    return facts
+
+
+def _guards(written: Written) -> list[Guard]:
+    return [*written.compared, *(guard for text in written.texts for guard in text.guards)]
+
+
+def conditions_of(text: str, dialect: str) -> list[Guard]:
+    """Return what the conditions of a template ask for; nothing where it cannot be read."""
+    if len(text) > MAX_TEMPLATE_CHARACTERS:
+        return []
+    try:
+        with limited(READING_S):
+            return _guards(written_by(parsed_go(text) if dialect == "go" else parsed(text)))
+    except (TemplateProblem, TooCostly, RecursionError, MemoryError):
+        return []
+
+
+def serve(requests: TextIO, answers: TextIO) -> None:
+    """Answer the one request."""
+    asked: dict[str, Any] = json.loads(requests.readline())
+    also: list[Guard] = []
+    for template in asked["templates"] if asked["together"] else ():
+        also += conditions_of(template["text"], template["dialect"])
+    for template in asked["templates"]:
+        try:
+            facts = facts_of(template["text"], template["dialect"], asked["special_tokens"], also)
+        except MemoryError:
+            facts = TemplateFacts("takes more memory than the analyst has")
+            facts.notes.append(Note("huge-output", 0, facts.error, grade=1))
+        answers.write(json.dumps(facts.packed()) + "\n")
+        answers.flush()
+
+
+def main() -> None:
+    """Confine, then serve on standard input and output."""
+    confine(Limits(memory_bytes=MEMORY_BYTES, cpu_s=int(sys.argv[1])))
+    # a template is untrusted and its processes' last words may be anything: nobody reads them
+    with contextlib.suppress(BrokenPipeError):
+        serve(sys.stdin, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+from template_kit import CHATML
+
+from qaudit.static.model_parts import TemplateText, VocabularyView
+from qaudit.static.templates.markers import BOOK, Marked
+
+
+def missing(*tokens: str, text: str = CHATML) -> list[str]:
+    case = Marked((TemplateText("t", "default", text),), VocabularyView("v", "gpt2", tokens))
+    return [finding.evidence for finding in BOOK.findings(case)]
+
+
+def test_markers_that_are_no_tokens() -> None:
+    assert missing("a", "<|im_start|>", "<|im_end|>") == []
+    assert missing("a", "<|im_start|>") == ["<|im_end|>"]
+
+
+def test_added_tokens_count() -> None:
+    view = VocabularyView(
+        "v", "gpt2", ("a",), added={"<|im_start|>": (1, frozenset()), "<|im_end|>": (2, frozenset())}
+    )
+    assert BOOK.findings(Marked((TemplateText("t", "default", CHATML),), view)) == []
+
+
+def test_nothing_is_said_without_a_vocabulary_or_markers() -> None:
+    assert missing() == []
+    assert missing("a", text="{{ messages }}") == []
+
+
+def test_it_is_only_worth_knowing() -> None:
+    case = Marked((TemplateText("t", "default", CHATML),), VocabularyView("v", "gpt2", ("a",)))
+    assert {finding.severity for finding in BOOK.findings(case)} == {"info"}
