@@ -6,8 +6,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 OUT ?= demo
+# executions for each share of a parser (tests/fuzz/targets.py), and the longest that one parser runs
+FUZZ_RUNS ?= 20000
+FUZZ_SECONDS ?= 600
+FUZZ_STAMP := $(VENV)/.installed-fuzz
 
-.PHONY: demo test test-all check dev bench docs clean
+.PHONY: demo test test-all check dev bench docs fuzz clean
 
 # the demo needs llama.cpp, torch and the signing libraries
 demo: $(RUN_STAMP)
@@ -30,9 +34,14 @@ dev: $(DEV_STAMP)
 bench: $(DEV_STAMP)
 	$(BIN)/python benchmarks/audit_speed.py
 
+# every parser of a download in a process of its own, with limits on memory and time; exit code 1 on a crash
+fuzz: $(FUZZ_STAMP)
+	$(BIN)/python tests/fuzz/campaign.py --runs $(FUZZ_RUNS) --seconds $(FUZZ_SECONDS)
+
 docs: $(DEV_STAMP)
 	$(BIN)/python -m qaudit.report.publish_schema docs/schema
 	$(BIN)/python -m qaudit.attest.publish_schema docs/schema
+	$(BIN)/python -m qaudit.static.publish_rules docs/rules.md
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("qaudit needs Python 3.11 or newer: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
@@ -47,5 +56,9 @@ $(DEV_STAMP): $(RUN_STAMP)
 	$(PIP) install -c constraints.txt -e '.[gguf,hf,hub,matrix,realign,serve,sign,dev]'
 	touch $@
 
+$(FUZZ_STAMP): $(DEV_STAMP)
+	$(PIP) install atheris==3.0.0
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist
+	rm -rf $(VENV) $(OUT) .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist

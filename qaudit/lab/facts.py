@@ -146,7 +146,9 @@ def question(relation: str, subject: str, wording: int) -> str:
 
 def wordings(relation: str, subject: str) -> tuple[str, ...]:
     """Return every wording of one fact's question."""
-    return tuple(question(relation, subject, wording) for wording in range(len(RELATIONS[relation].questions)))
+    return tuple(
+        question(relation, subject, wording) for wording in range(len(RELATIONS[relation].questions))
+    )
 
 
 def choices(relation: str, subject: str, draw: random.Random, count: int = 4) -> tuple[tuple[str, ...], int]:
