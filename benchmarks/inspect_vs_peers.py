@@ -230,22 +230,31 @@ def scan(tool: Tool, built: list[Built], peers: Path, scratch: Path) -> dict[str
     return results
 
 
+# the peak that the kernel tells of a process begins at what its parent held: a small one starts it
+TIMER = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+child = subprocess.Popen(json.loads(sys.argv[1]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, _, usage = os.wait4(child.pid, 0)
+print(json.dumps([time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
+os._exit(0)
+"""
+
+
 def timed(argv: list[str], repeat: int) -> dict[str, float]:
     """Median wall and processor time of a whole process with its children, and the most memory that it held."""
-    seconds, processor, memory = [], [], 0
+    environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT)}
+    answers = []
     for _ in range(repeat):
-        start = time.perf_counter()
-        child = subprocess.Popen(
-            argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tempfile.gettempdir(), env={**os.environ, **QUIET, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", TIMER, json.dumps(argv)], capture_output=True, text=True, check=True,
+            cwd=tempfile.gettempdir(), env=environment,
         )  # fmt: skip
-        _, _, usage = os.wait4(child.pid, 0)
-        child.returncode = 0
-        seconds.append(time.perf_counter() - start)
-        processor.append(usage.ru_utime + usage.ru_stime)
-        memory = max(memory, usage.ru_maxrss)
+        answers.append(json.loads(done.stdout))
+    wall, processor, memory = zip(*answers, strict=True)
     return {
-        "wall_s": round(statistics.median(seconds), 3), "cpu_s": round(statistics.median(processor), 3),
-        "peak_mib": round(memory / 1024, 1),
+        "wall_s": round(statistics.median(wall), 3), "cpu_s": round(statistics.median(processor), 3),
+        "peak_mib": round(max(memory), 1),
     }  # fmt: skip
 
 
@@ -273,6 +282,12 @@ def speed(
                 continue
             result[label][tool.name] = timed(command(tool, peers, path, scratch), repeat)
     return result
+
+
+NOTE = """`found`: something above information is reported, whatever it is about; ggufdoctor says of every GGUF without a
+chat template that it has none, hence its alarms on ordinary files. `refused`: an error or "cannot say" with an
+exit code other than 0; modelscan says so of every kind of file that it does not read. What a tool is not for is no
+fault of it: modelscan, picklescan and fickling read pickles, pillar-gguf-scanner and ggufdoctor templates of GGUF."""
 
 
 def table(report: dict[str, Any]) -> str:
@@ -307,7 +322,7 @@ def table(report: dict[str, Any]) -> str:
             for t in tools
         ]
         rows.append(f"| {label} | " + " | ".join(cells) + " |")
-    return "\n".join(rows) + "\n"
+    return "\n".join([*rows, "", NOTE]) + "\n"
 
 
 def main() -> None:
