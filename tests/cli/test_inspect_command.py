@@ -149,7 +149,9 @@ def test_without_a_target_usage_is_one_line(capsys: pytest.CaptureFixture[str]) 
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(qaudit.__file__).parent.parent)}
+    # without coverage's tracing, which takes as long as the start itself
+    kept = {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"}
+    return {**kept, "PYTHONPATH": str(Path(qaudit.__file__).parent.parent)}
 
 
 def test_nothing_heavy_is_imported(clean: str, evil: str) -> None:

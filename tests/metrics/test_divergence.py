@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -40,6 +40,7 @@ def test_shapes_must_agree() -> None:
         kl_nats(np.zeros((2, 3), np.float32), np.zeros((2, 4), np.float32))
 
 
+@settings(deadline=None)
 @given(LOGITS, LOGITS)
 def test_kl_is_never_negative_and_zero_on_itself(
     reference: np.ndarray[tuple[int, int], np.dtype[np.float32]],

@@ -5,6 +5,7 @@ is seen.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -67,6 +68,8 @@ def inspected(cases: Sequence[Attack | Benign], folder: Path) -> list[dict[str, 
         capture_output=True,
         text=True,
         cwd=ROOT,
+        # coverage's tracing would be counted as ours
+        env={name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"},
         check=False,
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]

@@ -148,7 +148,8 @@ def test_bombs_take_little(text: bytes) -> None:
     used, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert walk.bloated
-    assert used < 5
+    # several times what it takes, since memory and lines may be traced
+    assert used < 20
     assert peak < 64 << 20
 
 
