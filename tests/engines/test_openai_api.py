@@ -61,12 +61,16 @@ def test_answers_come_in_the_order_of_the_asks_whatever_the_order_of_the_server(
 
 
 def test_so_many_prompts_are_under_way_and_no_more(odd: OddServer) -> None:
-    def slowly(handler: Handler) -> None:
-        time.sleep(0.05)
+    def when_seven_are_here(handler: Handler) -> None:
+        # however slow the machine is, nobody is answered before seven have asked at one time
+        end = time.monotonic() + 60
+        while odd.busiest < 7 and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.02)
         say("x")(handler)
 
     questions = [f"q{i}" for i in range(40)]
-    odd.acts = {q: [slowly] for q in questions}
+    odd.acts = {q: [when_seven_are_here] for q in questions}
     engine_on(odd, concurrency=7).generate(asks(*questions))
     assert odd.busiest == 7
 

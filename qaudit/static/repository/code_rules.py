@@ -147,15 +147,7 @@ def _runs(code: CodeFile) -> Iterator[Hit]:
 )
 def _payload(code: CodeFile) -> Iterator[Hit]:
     for call in code.python.calls if code.python else ():
-        if call.name in (
-            "exec",
-            "eval",
-            "compile",
-            "marshal.loads",
-            "pickle.loads",
-            "types.FunctionType",
-            "os.system",
-        ):
+        if call.name in _TAKES_CODE:
             decoded = next((name for name in call.fed if _DECODES.match(name)), None)
             if decoded:
                 yield Hit(_at(code, call.line), f"{call.name} of what {decoded} gives")
