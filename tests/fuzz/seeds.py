@@ -11,6 +11,14 @@ from attacks.table import ATTACKS
 from attacks.template_attacks import ATTACKS as TEMPLATES
 from attacks.tokenizer_attacks import PIECES, sentencepiece
 from fuzz.targets import TARGETS, Target
+from release_kit import NOW, POLICY_TEXT, make_folder_checkpoint, report_for, sha256
+
+from qaudit.attest.audit_facts import read_audit_facts
+from qaudit.attest.dsse import make_bundle
+from qaudit.attest.manifest import hash_files, list_files
+from qaudit.attest.oms_statement import build_oms_statement
+from qaudit.attest.predicate import Quantization
+from qaudit.attest.statement import build_statement
 
 BIG = 1 << 16  # a case of more bytes is not cut down: the part that matters may be gone
 
@@ -85,6 +93,32 @@ GO = (
 )  # fmt: skip
 
 
+def signed_release() -> dict[str, bytes]:
+    """A report, the statements over it, and a bundle, as a release has them."""
+    with tempfile.TemporaryDirectory() as name:
+        model = make_folder_checkpoint(Path(name))
+        files = hash_files(list_files(model))
+        report = json.dumps(report_for(model, POLICY_TEXT.encode())).encode()
+    oms = build_oms_statement("model", files, single=False)
+    audit = build_statement(
+        read_audit_facts(report, "report.json"),
+        files,
+        report_sha256=sha256(report),
+        quantization=Quantization(type="Q4_K_M"),
+        accepted_risk=None,
+        verified=NOW,
+        not_after=NOW.replace(year=2027),
+    )
+    material: dict[str, object] = {"publicKey": {"hint": "k"}, "tlogEntries": []}
+    return {
+        "audit-report": report,
+        "audit-statement": audit,
+        "oms-statement": oms,
+        "signature-bundle": make_bundle(oms, b"signed", material),
+        "strict-yaml": POLICY_TEXT.encode(),
+    }
+
+
 def write_seeds(folder: Path) -> dict[str, int]:
     """Write a folder of seeds for every target; return how many each has."""
     own: dict[str, list[bytes]] = {name: [] for name in TARGETS}
@@ -93,7 +127,10 @@ def write_seeds(folder: Path) -> dict[str, int]:
         small_gguf(version=2),
         small_gguf(tail=b"PK\x03\x04"),
     ]
+    own["gguf-loader"] = list(own["gguf-walk"])
     own["layouts"] = own["safetensors-walk"] = [small_layout()]
+    for name, data in signed_release().items():
+        own[name].append(data)
     own["jinja"] = [text.encode() for text in texts_of_templates()]
     own["go-template"] = [text.encode() for text in GO]
     own["sentencepiece"] = [

@@ -1,4 +1,6 @@
-"""What is fuzzed: every parser of qaudit.static that reads a stranger's bytes, as a function of bytes.
+"""What is fuzzed: every parser that reads a stranger's bytes, as a function of bytes.
+
+Those of qaudit.static are here; readers before loading and verifying are in `fuzz.loader_targets`.
 
 A target must return whatever the bytes are, or raise an error that the parser declares. Each imports only
 what it needs: under the fuzzer, every module that is imported is rewritten first, which takes seconds.
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from fuzz import loader_targets as loaders
 from fuzz.memory_source import MemoryBytes, folder_of
 
 from qaudit.errors import InputError
@@ -213,6 +216,14 @@ TARGETS: dict[str, Target] = {
         Target("python", python_code, (".py",), 2048, 4),
         Target("texts", texts, (".md", ".txt", ".sh"), 2048, 4),
         Target("repository", repository, (".md",), 2048, 2),
+        Target("gguf-loader", loaders.gguf_loader, (".gguf",), 4096, 10),
+        Target("safetensors-loader", loaders.safetensors_loader, (".safetensors",), 4096, 10),
+        Target("strict-json", loaders.strict_json, (".json",), 2048, 40),
+        Target("strict-yaml", loaders.strict_yaml, (".yaml", ".yml"), 1024, 2),
+        Target("signature-bundle", loaders.signature_bundle, (".sigstore.json",), 4096, 20),
+        Target("audit-statement", loaders.audit_statement, (), 8192, 4),
+        Target("oms-statement", loaders.oms_statement, (), 4096, 10),
+        Target("audit-report", loaders.audit_report, ("report.json",), 16384, 2),
     )
 }  # fmt: skip
 
