@@ -2,7 +2,7 @@
 
     python benchmarks/signing_speed.py [--gigabytes 8] [--shards 4] [--rounds 3] [--folder DIR] [--out benchmarks/results]
 
-A folder of random bytes (nothing sparse, nothing that compresses) is written, read once so that the page
+A folder of safetensors full of random bytes (nothing sparse, nothing that compresses) is written, read once so that the page
 cache holds what fits, and then each of these runs in a process of its own, in turn, for every round:
 
 1. hashing alone: hashlib.file_digest over the same files in as many threads as there are processors;
@@ -29,6 +29,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SELF = Path(__file__).resolve()
 BLOCK = 64 << 20
+COLUMNS = 4096
+CONFIG = {
+    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "torch_dtype": "bfloat16",
+    "hidden_size": COLUMNS, "intermediate_size": 4 * COLUMNS, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "vocab_size": 32000, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+}  # fmt: skip
 
 
 def make(folder: Path, size: int, shards: int) -> None:
@@ -40,24 +46,44 @@ def make(folder: Path, size: int, shards: int) -> None:
 
     from qaudit.attest.local_key import generate_key
     from qaudit.attest.manifest import hash_files, list_files
+    from qaudit.checkpoints.digests import combined_digest
+    from qaudit.checkpoints.opening import open_checkpoint
 
     model, desk = folder / "model", folder / "desk"
     model.mkdir(parents=True)
     desk.mkdir()
     random = np.random.default_rng(0)
+    where = {}
     for shard in range(shards):
-        with (model / f"model-{shard + 1:05d}-of-{shards:05d}.safetensors").open("wb") as stream:
-            left = size // shards
+        name = f"model.layers.{shard}.mlp.up_proj.weight"
+        where[name] = f"model-{shard + 1:05d}-of-{shards:05d}.safetensors"
+        rows = size // shards // 2 // COLUMNS
+        left = rows * COLUMNS * 2
+        tensor = {"dtype": "BF16", "shape": [rows, COLUMNS], "data_offsets": [0, left]}
+        header = json.dumps({name: tensor}).encode()
+        with (model / where[name]).open("wb") as stream:
+            stream.write(len(header).to_bytes(8, "little") + header)
             while left > 0:
-                stream.write(random.bytes(min(BLOCK, left)))
+                # one bit of the exponent is cleared: a weight that is no number is a finding
+                bits = np.frombuffer(random.bytes(min(BLOCK, left)), np.uint16)
+                stream.write((bits & 0xBFFF).data)
                 left -= BLOCK
-    (model / "config.json").write_text('{"model_type": "llama"}')
+    index = {"metadata": {"total_size": size}, "weight_map": where}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    (model / "config.json").write_text(json.dumps(CONFIG | {"num_hidden_layers": shards}))
     policy = desk / "house.yaml"
     policy.write_text(POLICY_TEXT)
     report = report_for(desk, policy.read_bytes())
-    report["checkpoint"]["files"] = [
-        {"path": f.path, "size": f.size, "sha256": f.sha256} for f in hash_files(list_files(model))
-    ]
+    files, opened = hash_files(list_files(model)), open_checkpoint(model)
+    # the command refuses a report that says other things of the checkpoint than its header
+    report["checkpoint"] |= {
+        "format": opened.format,
+        "quantization": opened.quantization,
+        "architecture": opened.architecture,
+        "parameters": opened.parameters,
+        "sha256": combined_digest(files),
+        "files": [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in files],
+    }
     (desk / "report.json").write_text(json.dumps(report))
     generate_key(desk / "key.pem")
 

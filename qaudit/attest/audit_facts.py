@@ -155,6 +155,15 @@ class MetricFacts(OpenPart):
     over_refusal: PairedFact | None = None
     first_token: FirstTokenFact | None = None
     rtsi: RtsiFact | None = None
+    # not headline figures; that they are there is told
+    first_token_after_reasoning: object = None
+    quality: object = None
+
+    @property
+    def without_replies(self) -> tuple[str, ...]:
+        """The metrics that come from probabilities, so that no reply decides them."""
+        names = ("first_token", "first_token_after_reasoning", "quality")
+        return tuple(name for name in names if getattr(self, name) is not None)
 
 
 class AuditFacts(OpenPart):

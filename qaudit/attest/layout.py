@@ -15,7 +15,7 @@ from pathlib import Path
 
 from qaudit.attest.manifest import BUNDLE_NAME, COMPANIONS, OMS_SIGNATURE, SIDECAR_FOLDER, split_anchor
 from qaudit.errors import InputError, OutputProblem
-from qaudit.files import make_folder, write_atomically
+from qaudit.files import SHOWN_LONG_NAME, make_folder, write_atomically
 
 BUNDLE_SUFFIX = ".sigstore.json"
 BUNDLE_LIMIT = 64 << 20
@@ -47,6 +47,21 @@ class Places:
     def every(self) -> tuple[Path, ...]:
         """All of them."""
         return self.bundle, self.report, self.policy, *self.optional
+
+
+def usable_path(given: Path | str) -> Path:
+    """Return what was given as a path that the system can be asked about.
+
+    Raises:
+        InputError: no file can have this name: it is empty, or holds a NUL or half a surrogate pair.
+    """
+    try:
+        usable = str(given) != "" and b"\0" not in os.fsencode(given)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InputError(f"{ascii(str(given))[:SHOWN_LONG_NAME]}: not a usable path; check it")
+    return Path(given)
 
 
 def places(checkpoint: Path, bundle: Path | None = None) -> Places:

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path, PurePosixPath
 
 import rfc8785
@@ -31,6 +32,7 @@ FILE_LIMIT = 100_000
 DEPTH_LIMIT = 32
 NAME_LIMIT = 1024  # bytes of UTF-8 in a relative name
 SPLIT_LIMIT = 10_000
+TOLD_BYTES = 16 << 20
 THREADS = min(os.cpu_count() or 1, 8)
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<part>[0-9]{5})-of-(?P<parts>[0-9]{5})\.gguf")
 # control and format characters, surrogates (bytes that are not UTF-8), line separators
@@ -85,7 +87,9 @@ def list_files(path: Path, ignored: Iterable[PurePosixPath] = ()) -> tuple[Entry
 
 
 def hash_files(
-    entries: Iterable[Entry], on_file: Callable[[FileDigest], None] | None = None
+    entries: Iterable[Entry],
+    on_file: Callable[[FileDigest], None] | None = None,
+    on_read: Callable[[int], None] | None = None,
 ) -> tuple[FileDigest, ...]:
     """Hash files in parallel threads; the result is in the order given.
 
@@ -95,7 +99,8 @@ def hash_files(
 
     Args:
         entries: what `list_files` returned.
-        on_file: called from this thread after each file, in that order, for a progress display.
+        on_file: called from this thread after each file, in that order.
+        on_read: called from the threads that hash, with how many more bytes were, for a progress display.
 
     Raises:
         InputError: a file cannot be read.
@@ -105,7 +110,9 @@ def hash_files(
     digests: list[FileDigest] = []
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="qaudit-hash")
     try:
-        begun = {entry: pool.submit(_hash, entry) for entry in sorted(listed, key=_size, reverse=True)}
+        begun = {
+            entry: pool.submit(_hash, entry, on_read) for entry in sorted(listed, key=_size, reverse=True)
+        }
         for entry in listed:
             digests.append(begun[entry].result())
             if on_file is not None:
@@ -278,7 +285,25 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _hash(entry: Entry) -> FileDigest:
+class _Watched:
+    """A stream that tells how much of it was read, each time that it is `TOLD_BYTES` more, and at its end."""
+
+    def __init__(self, stream: FileIO, on_read: Callable[[int], None]) -> None:
+        self._stream, self._on_read, self._untold = stream, on_read, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        count = self._stream.readinto(buffer) or 0
+        self._untold += count
+        if self._untold >= TOLD_BYTES or (count == 0 and self._untold):
+            self._on_read(self._untold)
+            self._untold = 0
+        return count
+
+
+def _hash(entry: Entry, on_read: Callable[[int], None] | None) -> FileDigest:
     try:
         # the open itself refuses a link that replaced the file since it was listed
         handle = os.open(entry.path, os.O_RDONLY | _NO_FOLLOW)
@@ -286,7 +311,8 @@ def _hash(entry: Entry) -> FileDigest:
             before = os.fstat(handle)
             if not stat.S_ISREG(before.st_mode):
                 raise UnsignableTree(_refusal(entry.path, _kind(before.st_mode)))
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            watched = stream if on_read is None else _Watched(stream, on_read)
+            digest = hashlib.file_digest(watched, "sha256").hexdigest()  # type: ignore[arg-type]
             after = os.fstat(handle)
             read = stream.tell()
     except OSError as error:

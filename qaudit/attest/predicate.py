@@ -196,6 +196,25 @@ class Verdict(ClosedPart):
         return self
 
 
+class Recount(ClosedPart):
+    """What of the report's figures was counted again from its replies before it was signed.
+
+    `complete` is all that replies decide, and `why` says why not. `asTold` names the metrics of the report
+    that no reply decides (they come from probabilities, which a report does not keep): nobody counts those
+    again.
+    """
+
+    complete: bool
+    why: Annotated[Line, StringConstraints(min_length=1)] | None = None
+    asTold: tuple[Line, ...]
+
+    @model_validator(mode="after")
+    def _has_its_reason(self) -> Self:
+        if self.complete is not (self.why is None):
+            raise ValueError("a recount that is not complete needs why, and a complete one has none")
+        return self
+
+
 class ModelSignature(ClosedPart):
     """The OMS signature that goes with the release, by the digest of its exact bytes."""
 
@@ -212,6 +231,7 @@ class Predicate(ClosedPart):
     reference: Artifact
     quantization: Quantization
     report: ReportRef
+    recount: Recount | None = None
     policy: PolicyRef
     suites: tuple[SuiteRef, ...]
     engine: Engine

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from qaudit.attest.layout import usable_path
 from qaudit.errors import InputError, OutputProblem, QauditError, VerificationFailed
 
 _CHUNK = 64 << 20
@@ -38,9 +39,10 @@ def private_folder(prefix: str, parent: Path | None) -> Path:
     """Make a folder that only this user can enter, in `parent` or where temporary files go.
 
     Raises:
+        InputError: no folder can have this name.
         OutputProblem: it cannot be made, or the parent is one where anybody may put another in its place.
     """
-    home = Path(tempfile.gettempdir()) if parent is None else parent
+    home = Path(tempfile.gettempdir()) if parent is None else usable_path(parent)
     try:
         status = home.stat()
         # without the sticky bit whoever may write to the parent may rename what is in it

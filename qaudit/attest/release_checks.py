@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from qaudit.attest.layout import Places, places, read_regular
+from qaudit.attest.layout import Places, places, read_regular, usable_path
 from qaudit.attest.manifest import BUNDLE_NAME, OMS_SIGNATURE, SIDECAR_FOLDER
 from qaudit.attest.oms_signing import refuse_other_oms
 from qaudit.attest.predicate import Predicate
@@ -69,8 +69,15 @@ def check_recipe(predicate: Predicate, where: Places, limit: int, files: Sequenc
     return None
 
 
-def usual_place(checkpoint: Path, bundle: Path) -> Path:
-    """Return the usual place of a checkpoint's bundle where that is what was named, else what was named."""
+def usual_place(checkpoint: Path, bundle: Path | str) -> Path:
+    """Return the usual place of a checkpoint's bundle where that is what was named, else what was named.
+
+    Raises:
+        InputError: no file can have the name that was given.
+    """
+    bundle = usable_path(bundle)
+    if not bundle.name:
+        raise InputError(f"{bundle}: is a folder; name the signature's file")
     usual = places(checkpoint).bundle
     same = bundle.name == usual.name and bundle.parent.resolve() == usual.parent.resolve()
     return usual if same else bundle
@@ -195,6 +202,9 @@ def check_terms(terms: ReleaseTerms, predicate: Predicate, where: Path, now: dat
             at=now,
         )
     )
+    if terms.recounted and not (predicate.recount and predicate.recount.complete):
+        why = predicate.recount.why if predicate.recount else "nothing of it"
+        problems.append(f"recounted figures are required, and the signature says {why}")
     if problems:
         raise VerificationFailed(
             f"{where}: falls short of {whose} {terms.name}: {'; '.join(problems)};"

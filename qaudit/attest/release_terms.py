@@ -31,6 +31,7 @@ Status = Literal["pass", "fail", "inconclusive"]
 
 class _Requires(ClosedPart):
     suites: dict[Line, Annotated[int, Field(ge=0)] | Line] = Field(default={})
+    recounted: bool = False
     # what must have been measured: the audit's business
     refusal_n: object = None
     at_risk_n: object = None
@@ -64,6 +65,7 @@ class ReleaseTerms:
         max_report_age: how old the audit report may be.
         verdicts: which verdicts may be released; None where the policy does not say.
         has_rules: whether the policy also judges audits.
+        recounted: whether all figures that replies decide must have been counted again at signing.
         measured: keys of `requires` that say how much must have been measured for its rules to decide.
     """
 
@@ -75,13 +77,16 @@ class ReleaseTerms:
     max_report_age: timedelta | None
     verdicts: frozenset[Status] | None
     has_rules: bool
+    recounted: bool = False
     measured: tuple[str, ...] = ()
 
     @property
     def asks_something(self) -> bool:
         """Whether there is anything that a release could fall short of."""
         demands = (self.suites, self.max_report_age, self.verdicts)
-        return self.has_rules or any(demand is not None and demand != {} for demand in demands)
+        return (
+            self.has_rules or self.recounted or any(demand is not None and demand != {} for demand in demands)
+        )
 
     def problems(
         self, *, suites: Mapping[str, str], status: Status, created: datetime, at: datetime
@@ -154,5 +159,6 @@ def read_terms(data: bytes, shown: object) -> ReleaseTerms:
         max_report_age=None if file.max_report_age_days is None else timedelta(days=file.max_report_age_days),
         verdicts=None if file.verdicts is None else frozenset(file.verdicts),
         has_rules=bool(file.rules),
-        measured=tuple(sorted(file.requires.model_fields_set - {"suites"})),
+        recounted=file.requires.recounted,
+        measured=tuple(sorted(file.requires.model_fields_set - {"suites", "recounted"})),
     )

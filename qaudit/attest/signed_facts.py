@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from qaudit.attest.audit_facts import AuditFacts, read_audit_facts
 from qaudit.attest.predicate import Predicate
 from qaudit.attest.release_terms import ReleaseTerms
-from qaudit.attest.statement import build_statement, parse_statement, parse_time
+from qaudit.attest.statement import build_statement, parse_statement, parse_time, recount_of
 from qaudit.errors import QauditError, VerificationFailed
 from qaudit.strict_json import first_problem
 from qaudit.values import FileDigest
@@ -91,7 +91,7 @@ def _statement_of(
     facts: AuditFacts, predicate: Predicate, files: Sequence[FileDigest], where: Path
 ) -> Predicate:
     """Return the predicate that follows from the report, with what only the signer knows taken over."""
-    signature = predicate.modelSignature
+    signature, recount = predicate.modelSignature, predicate.recount
     payload = build_statement(
         facts,
         files,
@@ -100,6 +100,7 @@ def _statement_of(
         accepted_risk=predicate.verdict.acceptedRisk,
         verified=parse_time(predicate.timeVerified),
         not_after=parse_time(predicate.notAfter),
+        recount=None if recount is None else recount_of(facts, recount.why),
         oms_sha256=None if signature is None else signature.digest.sha256,
     )
     return parse_statement(payload, where).predicate

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from qaudit.attest.audit_facts import read_audit_facts
 from qaudit.attest.dsse import Sealer, parse_bundle
-from qaudit.attest.layout import REPORT_LIMIT, Places, places, refuse_inside, write_all
+from qaudit.attest.layout import REPORT_LIMIT, Places, places, refuse_inside, usable_path, write_all
 from qaudit.attest.local_key import PasswordSource, load_signer, password_from_environment
 from qaudit.attest.manifest import hash_files, list_files
 from qaudit.attest.oms_signing import oms_beside
@@ -33,11 +33,12 @@ from qaudit.attest.signing_gate import (
     policy_in_force,
     refuse_against_terms,
     refuse_other_bytes,
+    refuse_uncounted,
 )
-from qaudit.attest.statement import build_statement, parse_statement, statement_digest
+from qaudit.attest.statement import build_statement, parse_statement, recount_of, statement_digest
 from qaudit.attest.summaries import SummaryKind, build_summary, place_of, refuse_summary, resource_of
 from qaudit.errors import InputError, MalformedFile
-from qaudit.files import read_bounded, sha256_bytes
+from qaudit.files import long_names_refused, read_bounded, sha256_bytes
 from qaudit.strict_json import first_problem
 from qaudit.values import FileDigest
 
@@ -74,6 +75,7 @@ class Signed:
         return self.why_not_recounted is None
 
 
+@long_names_refused()
 def sign(
     path: Path | str,
     *,
@@ -87,6 +89,7 @@ def sign(
     password: PasswordSource | None = None,
     now: datetime | None = None,
     on_file: Callable[[FileDigest], None] | None = None,
+    on_read: Callable[[int], None] | None = None,
     making: Making | None = None,
     also: Collection[SummaryKind] = (),
     resource_uri: str | None = None,
@@ -108,6 +111,7 @@ def sign(
         password: asked when the key is encrypted; by default QAUDIT_KEY_PASSWORD.
         now: the time of signing (UTC), for tests and reproducible releases.
         on_file: called after each hashed file.
+        on_read: called while files are hashed with how many more bytes were, from several threads.
         making: how the checkpoint was quantized; the `realign.json` beside it is found without.
         also: summaries of the audit to sign too, for tools that do not know qaudit's statement.
         resource_uri: where consumers fetch the release, for the verification summary.
@@ -123,15 +127,16 @@ def sign(
         OutputProblem: the result cannot be written; nothing is left behind.
     """
     return seal_release(
-        Path(path),
+        usable_path(path),
         _one_signer(key, signer, password),
         report=Path(report),
         policy=policy,
-        out=None if out is None else Path(out),
+        out=None if out is None else usable_path(out),
         accept_risk=accept_risk,
         valid_days=valid_days,
         now=now,
         on_file=on_file,
+        on_read=on_read,
         making=making,
         also=also,
         resource_uri=resource_uri,
@@ -151,6 +156,7 @@ def seal_release(
     valid_days: int,
     now: datetime | None,
     on_file: Callable[[FileDigest], None] | None,
+    on_read: Callable[[int], None] | None = None,
     making: Making | None = None,
     also: Collection[SummaryKind] = (),
     resource_uri: str | None = None,
@@ -171,6 +177,7 @@ def seal_release(
     risk = accepted_risk(facts, accept_risk, report)
     refuse_against_terms(terms, facts, report, verified)
     why_not_recounted = UNASKED if recheck is None else recheck(report_bytes, policy_bytes, report)
+    refuse_uncounted(terms, why_not_recounted, report)
     where = places(path, out)
     entries = list_files(path)
     refuse_inside(path, where.bundle)
@@ -178,7 +185,7 @@ def seal_release(
     known = {where.report: report_bytes, where.policy: policy_bytes}
     refuse_other_files(where, earlier, known)
     refuse_left_over(path, where)
-    files = hash_files(entries, on_file)
+    files = hash_files(entries, on_file, on_read)
     refuse_other_bytes(path, files, facts, report)
     quantization, recipe = gather(making or Making(), path, files, facts.checkpoint.quantization)
     not_after = end_of_approval(terms, facts, verified, timedelta(days=valid_days))
@@ -193,6 +200,7 @@ def seal_release(
         not_after=not_after,
     )
     try:
+        build = partial(build, recount=recount_of(facts, why_not_recounted))
         payload = build()
     except ValueError as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)

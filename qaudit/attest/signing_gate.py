@@ -75,6 +75,16 @@ def refuse_against_terms(terms: ReleaseTerms, facts: AuditFacts, report: Path, n
         )
 
 
+def refuse_uncounted(terms: ReleaseTerms, why_not: str | None, report: Path) -> None:
+    """Refuse a report whose figures were not all counted again, where the policy asks for that.
+
+    Raises:
+        GateFailure: it asks for it, and they were not.
+    """
+    if terms.recounted and why_not is not None:
+        raise GateFailure(f"{report}: the policy {terms.name} does not let it out unrecounted: {why_not}")
+
+
 def end_of_approval(terms: ReleaseTerms, facts: AuditFacts, verified: datetime, valid: timedelta) -> datetime:
     """Return when an approval ends: after the days asked for, or sooner if the report is then too old."""
     end = verified + valid

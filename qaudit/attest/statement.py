@@ -26,6 +26,7 @@ from qaudit.attest.predicate import (
     Predicate,
     Quantization,
     Rate,
+    Recount,
     ReportRef,
     Rtsi,
     RuleOutcome,
@@ -80,6 +81,7 @@ def build_statement(
     accepted_risk: str | None,
     verified: datetime,
     not_after: datetime,
+    recount: Recount | None = None,
     oms_sha256: str | None = None,
 ) -> bytes:
     """Return the RFC 8785 bytes of the statement over `files`.
@@ -92,6 +94,7 @@ def build_statement(
         accepted_risk: the signer's reason where the verdict is not pass.
         verified: when report, policy and files were found to belong together (UTC).
         not_after: when the approval ends (UTC).
+        recount: what of the report was counted again, see `recount_of`; None says nothing of it.
         oms_sha256: digest of the OMS signature that goes with the release, where there is one.
 
     Raises:
@@ -128,6 +131,7 @@ def build_statement(
                 tool=Tool(name=facts.tool.name, version=facts.tool.version),
                 headline=_headline(facts.metrics),
             ),
+            recount=recount,
             policy=PolicyRef(
                 name=verdict.policy.name,
                 version=verdict.policy.version,
@@ -144,6 +148,19 @@ def build_statement(
         ),
     )
     return rfc8785.dumps(statement.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def recount_of(facts: AuditFacts, why_not: str | None) -> Recount:
+    """Return what the statement says of the figures that were counted again.
+
+    Args:
+        facts: what the report says.
+        why_not: why not all that replies decide was counted again; None where it was.
+
+    Raises:
+        ValueError: the reason is no plain line.
+    """
+    return Recount(complete=why_not is None, why=why_not, asTold=facts.metrics.without_replies)
 
 
 def payload_types(payload: bytes, where: object) -> tuple[str, str]:

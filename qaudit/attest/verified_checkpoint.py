@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
-from qaudit.attest.layout import find_signature, places
+from qaudit.attest.layout import find_signature, places, usable_path
 from qaudit.attest.manifest import OMS_SIGNATURE, SIDECAR_FOLDER, UnsignableTree, list_files
 from qaudit.attest.oms_signing import oms_place
 from qaudit.attest.private_copy import Copying, copy_privately, name_originals, private_folder
@@ -66,7 +66,7 @@ class VerifiedCheckpoint(AbstractContextManager[Path]):
     def _hold(self, scratch: Path) -> Path:
         held = scratch / "checkpoint" / (Path(os.path.abspath(self._path)).name or "checkpoint")
         options = dict(self._options)
-        bundle = None if options.get("bundle") is None else Path(options["bundle"])
+        bundle = None if options.get("bundle") is None else usable_path(options["bundle"])
         originals = {held.parent: Path(os.path.abspath(self._path)).parent}
         options["ignore_paths"] = tuple(options.get("ignore_paths", ()))
         try:

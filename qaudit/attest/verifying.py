@@ -7,6 +7,7 @@ every file, compare report and policy, check time and revocation, and only then 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,9 @@ from qaudit.attest.layout import (
     find_signature,
     places,
     read_regular,
+    usable_path,
 )
-from qaudit.attest.manifest import UnsignableTree, differences, hash_files, list_files, manifest_digest
+from qaudit.attest.manifest import Entry, UnsignableTree, differences, hash_files, list_files, manifest_digest
 from qaudit.attest.oms_signing import oms_place
 from qaudit.attest.oms_statement import OLD_OMS_PREDICATE_TYPE, OMS_PREDICATE_TYPE
 from qaudit.attest.predicate import Predicate
@@ -48,6 +50,8 @@ from qaudit.values import FileDigest
 if TYPE_CHECKING:
     from qaudit.attest.certificate_mode import CertificateTrust
     from qaudit.attest.keyless_verifying import Identity
+
+Hashing = Callable[[Sequence[Entry]], Sequence[FileDigest]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ def verify(
     revoked: Path | str | None = None,
     now: datetime | None = None,
     on_file: Callable[[FileDigest], None] | None = None,
+    on_read: Callable[[int], None] | None = None,
 ) -> Verified:
     """Verify a checkpoint; returning at all means that it passed.
 
@@ -112,17 +117,18 @@ def verify(
         revoked: file with digests of statements that no longer pass.
         now: the time to verify at (UTC), for tests.
         on_file: called after each hashed file.
+        on_read: called while files are hashed with how many more bytes were, from several threads.
 
     Raises:
         VerificationFailed: anything is not as signed, or the signature is another's.
         InputError: something given is unusable, or there is no signature at all.
         MissingExtra: an OMS signature needs the `sign` extra.
     """
-    checkpoint = Path(path)
+    checkpoint = usable_path(path)
     authenticator = authenticator_for(key=key, certificate=certificate, identity=identity, now=now)
     if not checkpoint.exists():
         raise InputError(f"{checkpoint}: no such file or folder; check the path")
-    where = find_signature(checkpoint) if bundle is None else usual_place(checkpoint, Path(bundle))
+    where = find_signature(checkpoint) if bundle is None else usual_place(checkpoint, bundle)
     revocations = frozenset[str]() if revoked is None else read_revocations(Path(revoked))
     consumer = None if policy is None else _consumer_terms(policy)
     signed = parse_bundle(_read_signature(where, named=bundle is not None), where)
@@ -153,6 +159,9 @@ def verify(
                 named=bundle is not None,
             )
         if tuple(ignore_paths):
+            # what is not as signed is refused as that, also where it says that it is something else
+            authenticator.authenticate(signed, where)
+            parse_statement(signed.payload, where)
             raise InputError(
                 "--ignore-paths is for bare OMS signatures; an audited release covers every file"
             )
@@ -165,7 +174,7 @@ def verify(
             accept_conditional=accept_conditional,
             revocations=revocations,
             now=moment,
-            on_file=on_file,
+            hashing=partial(hash_files, on_file=on_file, on_read=on_read),
         )
     except UnsignableTree as error:
         raise VerificationFailed(str(error)) from error
@@ -200,12 +209,12 @@ def _verify_audited(
     accept_conditional: bool,
     revocations: frozenset[str],
     now: datetime,
-    on_file: Callable[[FileDigest], None] | None,
+    hashing: Hashing,
 ) -> Verified:
     signed_by = authenticator.authenticate(signed, where.bundle)
     statement = parse_statement(signed.payload, where.bundle)
     predicate = statement.predicate
-    found = _compare_files(checkpoint, statement, where, on_file)
+    found = _compare_files(checkpoint, statement, where, hashing)
     oms = oms_place(checkpoint, where.bundle)
     refuse_unchecked(checkpoint, where.bundle, *([oms] if predicate.modelSignature else []))
     report = signed_companion(where.report, REPORT_LIMIT, predicate.report.digest.sha256, "report")
@@ -275,10 +284,10 @@ def _compare_files(
     checkpoint: Path,
     statement: Statement,
     where: Places,
-    on_file: Callable[[FileDigest], None] | None,
+    hashing: Hashing,
 ) -> Sequence[FileDigest]:
     signed = statement.digests()
-    found = hash_files(list_files(checkpoint), on_file)
+    found = hashing(list_files(checkpoint))
     problems = differences(signed, {file.path: file.sha256 for file in found})
     if problems:
         raise FilesDiffer(checkpoint, problems)

@@ -20,7 +20,6 @@ from qaudit.auditing.asked_suites import misnamed_suites, unasked_prompts
 from qaudit.checkpoints.digests import combined_digest
 from qaudit.errors import GateFailure, InputError
 from qaudit.files import sha256_and_size, sha256_file
-from qaudit.judges.judging import load_judge
 from qaudit.metrics.regimes import classify
 from qaudit.policy.evaluation import evaluate
 from qaudit.policy.schema import parse_policy
@@ -74,6 +73,8 @@ def refuse_changed_report(
 
 
 def _why_not_judged_again(told: Report) -> str | None:
+    from qaudit.judges.judging import load_judge
+
     if told.judge.sha256 == load_judge().sha256:
         return None
     return (
@@ -171,9 +172,10 @@ def _against_replies(report: Report, folder: Path, calibration: Path | None) -> 
         yield f"it rests on {ascii(evidence.path)[:100]}, and every audit's replies are in {RESPONSES}"
     if not path.is_file():
         return
-    # scipy, which these bring, takes a second: only where there is something to count
+    # scipy and the judge's patterns take a second: only where there is something to count
     from qaudit.auditing.outputs import read_responses
     from qaudit.auditing.recounting import differences, impossible_intervals, other_labels, row_problem
+    from qaudit.judges.judging import load_judge
     from qaudit.metrics import rtsi
 
     if sha256_and_size(path)[0] != evidence.sha256:
@@ -189,6 +191,8 @@ def _against_replies(report: Report, folder: Path, calibration: Path | None) -> 
     if report.settings and report.settings.calibration_sha256:
         scored = rtsi.load_calibration(calibration) if calibration else None
     judge = load_judge()
+    if report.tool.version == __version__ and judge.sha256 != report.judge.sha256:
+        yield f"it says that qaudit {__version__} judged with another judge than qaudit {__version__} has"
     again = other_labels(rows, judge) if judge.sha256 == report.judge.sha256 else ()
     yield from impossible_intervals(report.metrics)
     for difference in chain(unasked_prompts(rows, report), again, differences(rows, report, scored)):

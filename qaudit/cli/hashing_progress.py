@@ -1,13 +1,13 @@
 """That a checkpoint is being read, on a terminal: gigabytes take a while, and silence looks like a hang."""
 
 from pathlib import Path
+from threading import Lock
 from typing import Self
 
 from rich.console import Console
 from rich.progress import DownloadColumn, TaskID
 
 from qaudit.cli.event_bars import EventBars
-from qaudit.values import FileDigest
 
 
 class HashingProgress(EventBars):
@@ -23,6 +23,7 @@ class HashingProgress(EventBars):
     def __init__(self, console: Console, what: str, total: int | None = None) -> None:
         super().__init__(console, DownloadColumn(), transient=True)
         self._what, self._total, self._hashed = what, total or None, 0
+        self._counting = Lock()
         self._hashing: TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -31,9 +32,10 @@ class HashingProgress(EventBars):
         self._hashing = self._bars.add_task(self._what, total=self._total)
         return self
 
-    def hashed(self, file: FileDigest) -> None:
-        """Show that one more file is hashed."""
-        self._hashed += file.size
+    def read(self, count: int) -> None:
+        """Show that so many more bytes are hashed; may be called from several threads."""
+        with self._counting:
+            self._hashed += count
         if self._hashing is not None:
             self._bars.update(self._hashing, completed=self._hashed)
         if self._total is not None and self._hashed >= self._total:

@@ -3,12 +3,15 @@
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qaudit.cli.output_format import AsJson, OutputFormat, wants_json
 from qaudit.cli.signer_options import Instance, Staging, TrustConfig, TufRoot, TufUrl, sealer_for
+
+if TYPE_CHECKING:
+    from qaudit.attest.dsse import SignedBy
 
 _MAKING = "What more is signed"
 
@@ -163,7 +166,6 @@ def sign_command(
 
     from rich.console import Console
 
-    from qaudit.attest.keyless_signing import KeylessSealer
     from qaudit.attest.quantization import Making
     from qaudit.attest.summaries import KINDS, place_of
     from qaudit.auditing.approval import sign
@@ -195,9 +197,10 @@ def sign_command(
             also=tuple(kind for kind in KINDS if kind in (also or ())),
             resource_uri=resource_uri,
             oms=oms,
-            on_file=progress.hashed,
+            on_read=progress.read,
         )
-    who = signer.signed_by if isinstance(signer, KeylessSealer) else None
+    # only a keyless signer learns from the authority who it is; its module is slow to import
+    who: SignedBy | None = getattr(signer, "signed_by", None)
     if as_json:
         document = {
             "signed": True,

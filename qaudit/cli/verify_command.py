@@ -18,6 +18,7 @@ from qaudit.cli.signer_options import (
 
 if TYPE_CHECKING:
     from qaudit.attest.dsse import SignedBy
+    from qaudit.attest.predicate import Recount
     from qaudit.attest.verifying import Verified
 
 _WORKFLOW = "What a GitHub Actions run must have been, with --identity"
@@ -168,7 +169,7 @@ def verify_command(
                 given,
                 out=out,
                 progress=progress,
-                on_file=progress.hashed,
+                on_read=progress.read,
                 key=key,
                 certificate=certificate,
                 identity=expected,
@@ -237,16 +238,29 @@ def _prose(shown: str, verified: "Verified") -> str:
             f"refusal: {refusal.reference.rate:.3f} -> {refusal.candidate.rate:.3f}"
             f" (n {refusal.candidate.n}, difference {refusal.delta:+.3f}, 95 % {low:+.3f} to {high:+.3f})"
         )
+    lines.append(_recount_prose(audit.recount))
     made = audit.quantization
     if made.quantizer is not None:
         how = f", {made.recipe.method} ({made.recipe.arm})" if made.recipe else ""
         lines.append(f"quantized: {made.type} by {made.quantizer.name} {made.quantizer.version}{how}")
+    if made.recipe is not None and made.recipe.reference != audit.reference.digest:
+        lines.append("it was realigned against another file of the reference than it was audited against")
     if verified.summaries:
         lines.append(f"also signed and checked: {', '.join(verified.summaries)}")
     if audit.verdict.acceptedRisk is not None:
         lines.append(f"accepted risk: {audit.verdict.acceptedRisk}")
     lines.append(f"report: {verified.report}")
     return "\n".join(lines)
+
+
+def _recount_prose(recount: "Recount | None") -> str:
+    """Say what of the figures the signer counted again, and what nobody can."""
+    if recount is None:
+        return "recounted: the signature does not say whether the figures were counted again from the replies"
+    if not recount.complete:
+        return f"recounted: no, the figures are as the report tells them: {recount.why}"
+    told = f"; as told, for no reply decides it: {', '.join(recount.asTold)}" if recount.asTold else ""
+    return f"recounted: yes, from the replies when it was signed{told}"
 
 
 def _signer_document(signer: "SignedBy") -> dict[str, Any]:

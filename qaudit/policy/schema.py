@@ -52,12 +52,14 @@ class _Boundary(BaseModel):
 class Requires(_Boundary):
     """What must have been measured before a rule may decide anything.
 
-    `suites` names suites that must have been asked, with the least version of each.
+    `suites` names suites that must have been asked, with the least version of each. `recounted` binds
+    whoever signs and verifies: the report's figures must have been counted again from its replies.
     """
 
     suites: Annotated[
         dict[SuiteName, Annotated[int, Field(ge=0)] | LeastVersion], Field(max_length=MAX_RULES)
     ] = {}
+    recounted: bool = False
 
     refusal_n: Count | None = None
     at_risk_n: Count | None = None

@@ -9,7 +9,7 @@ import pytest
 from certificate_kit import SIGNER, Holder, authority, write_pem
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from release_kit import NOW, Release
 
@@ -145,7 +145,6 @@ def test_other_verification_material_is_refused(tmp_path: Path, material: dict[s
     refuse(tmp_path, json.dumps(document).encode(), "not signed with a certificate chain")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_certificate_bytes_are_refused(tmp_path: Path, data: st.DataObject) -> None:
     document = json.loads(sealer(LEAF, BETWEEN).seal(STATEMENT))

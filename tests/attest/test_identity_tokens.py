@@ -122,7 +122,7 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     visits: list[threading.Thread] = []
 
     def visit(url: str) -> None:
-        with requests.get(url, timeout=20):
+        with requests.get(url, timeout=120):
             pass
 
     def open_page(url: str) -> bool:

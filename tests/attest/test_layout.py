@@ -8,6 +8,7 @@ from qaudit.attest.layout import (
     places,
     read_regular,
     refuse_inside,
+    usable_path,
     write_all,
 )
 from qaudit.attest.manifest import SIDECAR_NAMES
@@ -161,3 +162,15 @@ def test_leaves_nothing_half_written(tmp_path: Path) -> None:
     blocked.touch()
     with pytest.raises(OutputProblem):
         write(places(tmp_path, blocked / "x.sigstore.json"), b"1")
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "\ud800", Path("a\0b")])
+def test_names_that_no_file_can_have(name: Path | str) -> None:
+    with pytest.raises(InputError, match="not a usable path") as caught:
+        usable_path(name)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["a", ".", "b/ä", Path("c"), "\udcff"])
+def test_names_that_a_file_may_have(name: Path | str) -> None:
+    assert usable_path(name) == Path(name)

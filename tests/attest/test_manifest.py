@@ -199,6 +199,16 @@ def test_all_parts_of_a_split_file_belong_together(tmp_path: Path) -> None:
         list_files(tmp_path / "x-00009-of-00003.gguf")
 
 
+def test_tells_while_a_file_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "TOLD_BYTES", 1 << 20)
+    (tmp_path / "large").write_bytes(bytes((5 << 20) + 3))
+    (tmp_path / "empty").write_bytes(b"")
+    told: list[int] = []
+    digests = hash_files(list_files(tmp_path), on_read=told.append)
+    assert told == [1 << 20] * 5 + [3]
+    assert digests == hash_files(list_files(tmp_path))
+
+
 def test_hashes_match_and_progress_is_told(folder: Path) -> None:
     told: list[str] = []
     digests = hash_files(list_files(folder), lambda digest: told.append(digest.path))

@@ -16,7 +16,7 @@ from qaudit.attest.dsse import parse_bundle
 from qaudit.attest.oms_signing import oms_place
 from qaudit.attest.release_checks import check_time, signed_companion, usual_place
 from qaudit.attest.statement import parse_statement, parse_time
-from qaudit.errors import InputError, VerificationFailed
+from qaudit.errors import GateFailure, InputError, VerificationFailed
 
 
 def mine(tmp_path: Path, terms: str) -> Path:
@@ -64,6 +64,42 @@ def test_least_demands_that_are_not(signed: Release, tmp_path: Path, terms: str,
     said = refuse(signed, says, policy=mine(tmp_path, terms), now=later)
     assert "falls short of your policy mine" in said
     assert check(signed, now=later).audited
+
+
+def test_figures_that_nobody_counted_again(release: Release, tmp_path: Path) -> None:
+    asks = mine(tmp_path, "requires: {recounted: true}")
+    judged = under(release, "requires: {recounted: true}\n")
+    with pytest.raises(
+        GateFailure, match=r"terms\.json: the policy house does not let it out unrecounted: gone"
+    ):
+        judged.sign(recheck=lambda *_: "gone")
+    release.sign(recheck=lambda *_: "the replies are gone")
+    refuse(
+        release, "recounted figures are required, and the signature says the replies are gone", policy=asks
+    )
+    recount = check(release).audit.recount
+    assert (recount.complete, recount.why) == (False, "the replies are gone")
+    # the figures that come from probabilities are never counted again
+    assert recount.asTold == ("first_token",)
+    judged.sign(recheck=lambda *_: None)
+    assert check(judged, policy=asks).audit.recount.complete
+
+
+def test_a_signature_that_says_more_or_less_than_it_counted(signed: Release, tmp_path: Path) -> None:
+    said = payload_of(signed)
+    for lie in ({"complete": True}, {"asTold": []}, {"why": ""}):
+        resign_document(
+            signed, said | {"predicate": said["predicate"] | {"recount": said["predicate"]["recount"] | lie}}
+        )
+        refuse(signed, "recount")
+    silent = {key: value for key, value in said["predicate"].items() if key != "recount"}
+    resign_document(signed, said | {"predicate": silent})
+    assert check(signed).audit.recount is None
+    refuse(
+        signed,
+        "required, and the signature says nothing of it",
+        policy=mine(tmp_path, "requires: {recounted: true}"),
+    )
 
 
 def test_every_shortfall_is_told_at_once(signed: Release, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -45,7 +46,13 @@ def test_reads_what_binds_a_release() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["rules: [{id: x}]", "requires: {suites: {core: 1}}", "max_report_age_days: 1", "verdicts: [pass]"],
+    [
+        "rules: [{id: x}]",
+        "requires: {suites: {core: 1}}",
+        "requires: {recounted: true}",
+        "max_report_age_days: 1",
+        "verdicts: [pass]",
+    ],
 )
 def test_each_demand_is_something(text: str) -> None:
     assert terms(text).asks_something
@@ -127,17 +134,20 @@ def test_every_policy_of_the_audit_is_understood(tmp_path: Path) -> None:
         found, policy = read_terms(path.read_bytes(), path), load_policy(path)
         assert (found.name, found.version) == (name, policy.reference.version)
         assert found.has_rules
-    measured = {key: 1 for key in Requires.model_fields if key != "suites"}
+    keys = {"suites", "recounted"}
+    measured = {key: 1 for key in Requires.model_fields if key not in keys}
     path = tmp_path / "all.yaml"
+    requires = json.dumps(measured | {"suites": {"core": 2}, "recounted": True})
     path.write_text(
-        f"name: all\nversion: 1.0-a\nrequires: {measured | {'suites': {'core': 2}}}\n"
-        "max_report_age_days: 3\nverdicts: [pass]\n"
+        f"name: all\nversion: 1.0-a\nrequires: {requires}\nmax_report_age_days: 3\nverdicts: [pass]\n"
     )
     policy = load_policy(path)
     found = read_terms(path.read_bytes(), path)
     assert found.suites == {name: str(least) for name, least in policy.requires.suites.items()}
     assert found.max_report_age == timedelta(days=policy.max_report_age_days or 0)
     assert found.verdicts == set(policy.verdicts or ())
+    assert found.recounted is policy.requires.recounted is True
+    assert set(found.measured) == set(measured)
 
 
 def test_a_shipped_policy_or_a_file(tmp_path: Path) -> None:

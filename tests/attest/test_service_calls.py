@@ -39,22 +39,22 @@ def test_silence_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_calls, "DEADLINE_S", 0.1)
     released = threading.Event()
     started = time.monotonic()
-    assert "no answer within 0.1 s" in refuse(lambda: released.wait(30))
-    assert time.monotonic() - started < 15
+    assert "no answer within 0.1 s" in refuse(lambda: released.wait(600))
+    assert time.monotonic() - started < 300
     released.set()
 
 
 def test_who_cannot_be_reached_is_named(sigstore: LoopbackSigstore) -> None:
     sigstore.stop()
     host = sigstore.url.removeprefix("http://")
-    assert f"({host} cannot be reached)" in refuse(lambda: requests.get(sigstore.url, timeout=5))
+    assert f"({host} cannot be reached)" in refuse(lambda: requests.get(sigstore.url, timeout=120))
 
 
 def test_a_refusal_is_repeated_without_the_secret(sigstore: LoopbackSigstore) -> None:
     sigstore.faults.answers["/x"] = Answer(403, b'{"message": "bad\ntoken s3cr3t"}')
 
     def call() -> object:
-        with requests.get(sigstore.url + "/x", timeout=5) as reply:
+        with requests.get(sigstore.url + "/x", timeout=120) as reply:
             try:
                 reply.raise_for_status()
             except requests.HTTPError as error:
@@ -70,7 +70,7 @@ def test_a_page_is_not_repeated(sigstore: LoopbackSigstore) -> None:
     sigstore.faults.answers["/x"] = Answer(502, b"<html><body>bad gateway</body></html>", "text/html")
 
     def call() -> object:
-        with requests.get(sigstore.url + "/x", timeout=5) as reply:
+        with requests.get(sigstore.url + "/x", timeout=120) as reply:
             reply.raise_for_status()
         return None
 

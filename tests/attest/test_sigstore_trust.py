@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from loopback_sigstore.instance import LoopbackSigstore
 from loopback_sigstore.trust import CONFIG_TYPE
@@ -95,7 +95,7 @@ def test_a_key_that_appears_twice_is_refused(config: dict[str, Any], tmp_path: P
 
 
 @given(st.binary(max_size=60))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(max_examples=40)
 def test_hostile_bytes_are_only_ever_refused(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "hostile.json"
     path.write_bytes(raw)

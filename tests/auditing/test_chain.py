@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -62,9 +62,22 @@ def timeless(path: Path) -> dict[str, object]:
     return report
 
 
-def test_an_audit_leaves_everything_that_the_contract_names(tmp_path: Path, f16: Path, q8: Path) -> None:
-    out = tmp_path / "out"
-    events = list(run_audit(q8, f16, options(out)))
+@dataclass(frozen=True)
+class Whole:
+    """An audit that nothing stopped; copy the folder to change it."""
+
+    out: Path
+    events: list[Event]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, f16: Path, q8: Path) -> Whole:
+    out = tmp_path_factory.mktemp("whole") / "out"
+    return Whole(out, list(run_audit(q8, f16, options(out))))
+
+
+def test_an_audit_leaves_everything_that_the_contract_names(whole: Whole) -> None:
+    out, events = whole.out, whole.events
     report = finished(events)
     assert isinstance(events[0], Opened)
     assert [e.arm for e in events if isinstance(e, Loaded)] == ["reference", "candidate"]
@@ -99,9 +112,10 @@ def test_a_checkpoint_against_itself_does_not_differ(f16: Path) -> None:
     assert report.metrics.quality.top1_agreement == 1
 
 
-def test_killed_at_any_moment_it_resumes_to_the_same_report(tmp_path: Path, f16: Path, q8: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    list(run_audit(q8, f16, options(whole)))
+def test_killed_at_any_moment_it_resumes_to_the_same_report(
+    tmp_path: Path, f16: Path, q8: Path, whole: Whole
+) -> None:
+    broken = tmp_path / "broken"
     for stop_after in (3, 8, 12):
         for number, _ in enumerate(run_audit(q8, f16, options(broken, resume=stop_after > 3))):
             if number == stop_after:
@@ -109,8 +123,8 @@ def test_killed_at_any_moment_it_resumes_to_the_same_report(tmp_path: Path, f16:
         assert not (broken / "report.json").exists()
     events = list(run_audit(q8, f16, options(broken, resume=True)))
     finished(events)
-    assert timeless(broken / "report.json") == timeless(whole / "report.json")
-    assert (broken / "responses.jsonl").read_bytes() == (whole / "responses.jsonl").read_bytes()
+    assert timeless(broken / "report.json") == timeless(whole.out / "report.json")
+    assert (broken / "responses.jsonl").read_bytes() == (whole.out / "responses.jsonl").read_bytes()
 
 
 SCRIPT = """
@@ -126,7 +140,9 @@ for event in run_audit(sys.argv[1], sys.argv[2], options):
 """
 
 
-def test_a_real_kill_leaves_a_journal_to_go_on_with(tmp_path: Path, f16: Path, q8: Path) -> None:
+def test_a_real_kill_leaves_a_journal_to_go_on_with(
+    tmp_path: Path, f16: Path, q8: Path, whole: Whole
+) -> None:
     out = tmp_path / "killed"
     environment = {**os.environ, "PYTHONPATH": str(Path(qaudit.__file__).parent.parent)}
     arguments = [sys.executable, "-c", SCRIPT, str(q8), str(f16), str(out)]
@@ -140,14 +156,13 @@ def test_a_real_kill_leaves_a_journal_to_go_on_with(tmp_path: Path, f16: Path, q
     assert (out / JOURNAL).is_file()
     assert not (out / "report.json").exists()
     list(run_audit(q8, f16, options(out, resume=True)))
-    list(run_audit(q8, f16, options(tmp_path / "whole")))
-    assert timeless(out / "report.json") == timeless(tmp_path / "whole" / "report.json")
+    assert timeless(out / "report.json") == timeless(whole.out / "report.json")
 
 
 def test_a_finished_audit_resumes_without_asking_again(
-    tmp_path: Path, f16: Path, q8: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, f16: Path, q8: Path, whole: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    list(run_audit(q8, f16, options(tmp_path)))
+    shutil.copytree(whole.out, tmp_path, dirs_exist_ok=True)
     first = timeless(tmp_path / "report.json")
     monkeypatch.setattr("qaudit.engines.worker.WorkerEngine.generate", lambda *_: pytest.fail("asked again"))
     monkeypatch.setattr("qaudit.engines.worker.WorkerEngine.choose", lambda *_: pytest.fail("asked again"))
@@ -228,9 +243,9 @@ def test_a_calibration_is_known_by_the_bytes_that_were_read(tmp_path: Path, f16:
 
 
 def test_an_audit_that_fails_leaves_no_earlier_report(
-    tmp_path: Path, f16: Path, q8: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, f16: Path, q8: Path, whole: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    list(run_audit(q8, f16, options(tmp_path)))
+    shutil.copytree(whole.out, tmp_path, dirs_exist_ok=True)
     assert (tmp_path / "report.json").is_file()
 
     def no_engine(*_: object) -> None:

@@ -28,7 +28,7 @@ def test_it_is_told_while_the_work_goes_on() -> None:
 
     def work(tell: Callable[[str], None]) -> bool:
         tell("first")
-        return heard.wait(10)
+        return heard.wait(120)
 
     told = telling(work)
     assert next(told) == "first"
@@ -62,7 +62,7 @@ def test_work_that_nobody_listens_to_ends() -> None:
 
     told = telling(work)
     next(told)
-    assert begun.wait(10)
+    assert begun.wait(120)
     told.close()
     after = count
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("qaudit-telling")]

@@ -9,7 +9,6 @@ from rich.console import Console
 from qaudit.cli.hashing_progress import HashingProgress, signing_progress
 from qaudit.cli.main import run
 from qaudit.errors import InputError
-from qaudit.values import FileDigest
 
 
 def screen(*, terminal: bool) -> Console:
@@ -19,10 +18,6 @@ def screen(*, terminal: bool) -> Console:
 def told(console: Console) -> str:
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
-
-
-def file(name: str, size: int) -> FileDigest:
-    return FileDigest(name, size, "a" * 64)
 
 
 @pytest.fixture
@@ -36,15 +31,15 @@ def test_a_bar_on_a_terminal_from_the_beginning() -> None:
         pass
     assert "checking [x]" in told(console)
     with HashingProgress(console, "hashing", 10) as progress:
-        progress.hashed(file("a", 4))
+        progress.read(4)
     assert "4/10 bytes" in told(console)
 
 
 def test_nothing_moves_after_the_last_byte() -> None:
     console = screen(terminal=True)
     with HashingProgress(console, "hashing", 10) as progress:
-        progress.hashed(file("a", 4))
-        progress.hashed(file("b", 6))
+        progress.read(4)
+        progress.read(6)
         after = told(console)
         console.print("enter the code")
     assert "10/10 bytes" in after
@@ -55,7 +50,7 @@ def test_nothing_moves_after_the_last_byte() -> None:
 def test_nothing_where_there_is_no_terminal(release: Release) -> None:
     console = screen(terminal=False)
     with signing_progress(console, release.checkpoint) as progress:
-        release.sign(on_file=progress.hashed)
+        release.sign(on_read=progress.read)
     assert told(console) == ""
 
 
@@ -86,7 +81,7 @@ def test_the_bytes_are_those_that_are_signed(release: Release) -> None:
     size -= sum(path.stat().st_size for path in (release.checkpoint / ".qaudit").iterdir())
     size -= (release.checkpoint / "model.sig").stat().st_size
     with signing_progress(console, release.checkpoint) as progress:
-        release.sign(on_file=progress.hashed)
+        release.sign(on_read=progress.read)
         assert f"{size / 1000:.1f}/{size / 1000:.1f} kB" in told(console)
     with pytest.raises(InputError):
         signing_progress(console, release.checkpoint / "missing")

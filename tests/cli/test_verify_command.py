@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 import typer
+from attest.realign_record import realign_record
+from attest.refusals import payload_of, resign_document
 from click.testing import Result
 from model_signing import hashing
 from model_signing import signing as oms_signing
@@ -10,6 +12,7 @@ from release_kit import Release, make_release
 from typer.testing import CliRunner
 
 from qaudit.attest.local_key import PASSWORD_VARIABLE, generate_key
+from qaudit.attest.quantization import Making
 from qaudit.cli.main import run as command_line
 from qaudit.cli.verify_command import verify_command
 from qaudit.errors import QauditError
@@ -44,6 +47,31 @@ def test_passes_and_says_what_stands_behind(signed: Release) -> None:
     assert result.stdout == ""
     assert "audit: approved (verdict pass) under the policy house version 1" in result.stderr
     assert "refusal: 0.930 -> 0.920 (n 120" in result.stderr
+
+
+def test_says_whether_the_figures_were_counted_again(signed: Release) -> None:
+    assert "recounted: no, the figures are as the report tells them: nobody asked" in run(signed).stderr
+    signed.sign(now=None, recheck=lambda *_: None)
+    told = run(signed).stderr
+    assert (
+        "recounted: yes, from the replies when it was signed; as told, for no reply decides it: first_token"
+        in told
+    )
+    said = payload_of(signed)
+    del said["predicate"]["recount"]
+    resign_document(signed, said)
+    assert "recounted: the signature does not say" in run(signed).stderr
+
+
+def test_says_that_the_recipe_is_of_another_reference(signed: Release, tmp_path: Path) -> None:
+    record = realign_record(signed.checkpoint)
+    place = tmp_path / "realign.json"
+    reference = json.loads(signed.report.read_text())["reference"]["sha256"]
+    for digest in ("2" * 64, reference):
+        record["inputs"]["reference"]["sha256"] = digest
+        place.write_text(json.dumps(record))
+        signed.sign(now=None, making=Making(recipe=place))
+        assert ("realigned against another file" in run(signed).stderr) == (digest != reference)
 
 
 def test_json_is_one_document(signed: Release) -> None:
