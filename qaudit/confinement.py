@@ -75,6 +75,12 @@ def confine(limits: Limits) -> list[str]:
     return held
 
 
+def bound_processor_time(seconds: int) -> None:
+    """Lower what the calling process may use in all, counted from its start; it is never raised."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_CPU)
+    _apply_rlimits(Limits(cpu_s=seconds if soft == resource.RLIM_INFINITY else min(seconds, soft)))
+
+
 def _apply_rlimits(limits: Limits) -> list[str]:
     held = []
     wanted = [

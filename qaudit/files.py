@@ -4,9 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -179,6 +177,8 @@ def file_written_whole(path: Path) -> Iterator[BinaryIO]:
             if path.exists() and not path.is_file() and not path.is_dir():
                 # renaming over /dev/null or /dev/stdout would take it away from everyone
                 raise OutputProblem(f"{path}: is a device or pipe; choose another place")
+            import tempfile  # it brings random, and most who import this module only read
+
             handle, name = tempfile.mkstemp(prefix=f".{path.name[:SHOWN_NAME]}.", dir=path.parent)
         except ValueError as error:  # a NUL or half a surrogate pair in the name
             raise _unwritable(path, error) from error
@@ -208,6 +208,9 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     Raises:
         OutputProblem: the place cannot be written, or is no folder; nothing is left behind.
     """
+    import shutil
+    import tempfile
+
     try:
         if path.exists() and not path.is_dir():
             raise OutputProblem(f"{path}: is not a folder; choose another place")

@@ -10,6 +10,8 @@ from typing import Literal, get_args
 Severity = Literal["info", "low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 Status = Literal["pass", "fail", "inconclusive"]
+# how far a part was looked at
+State = Literal["examined", "partial", "skipped", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Surface:
 
     path: str
     kind: str
-    state: Literal["examined", "partial", "skipped", "absent"]
+    state: State
     why: str = ""
 
     @property

@@ -9,8 +9,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-import jinja2
 from jinja2 import nodes
+from jinja2.environment import Environment, Template
+from jinja2.exceptions import TemplateError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -35,11 +36,11 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-class TemplateRefused(jinja2.TemplateError):
+class TemplateRefused(TemplateError):
     """The template itself refused the conversation (`raise_exception`)."""
 
 
-def chat_environment(strftime: Callable[[str], str] = lambda _format: FIXED_DATE) -> jinja2.Environment:
+def chat_environment(strftime: Callable[[str], str] = lambda _format: FIXED_DATE) -> Environment:
     """Return the sandbox with what inference engines add to it.
 
     Args:
@@ -54,7 +55,7 @@ def chat_environment(strftime: Callable[[str], str] = lambda _format: FIXED_DATE
     return environment
 
 
-def compiled_template(text: str | nodes.Template, environment: jinja2.Environment) -> jinja2.Template:
+def compiled_template(text: str | nodes.Template, environment: Environment) -> Template:
     """Compile Jinja source, or a tree parsed from it.
 
     Raises:
@@ -64,11 +65,11 @@ def compiled_template(text: str | nodes.Template, environment: jinja2.Environmen
         raise TemplateProblem("the chat template is longer than 1 MiB")
     try:
         return environment.from_string(text)
-    except (jinja2.TemplateError, RecursionError, SyntaxError, ValueError) as error:
+    except (TemplateError, RecursionError, SyntaxError, ValueError) as error:
         raise TemplateProblem(f"the chat template does not parse: {one_line(error)}") from error
 
 
-def rendered_text(compiled: jinja2.Template, variables: Mapping[str, object]) -> str:
+def rendered_text(compiled: Template, variables: Mapping[str, object]) -> str:
     """Render once, stopping at 1 MiB of text.
 
     Raises:
@@ -83,7 +84,7 @@ def rendered_text(compiled: jinja2.Template, variables: Mapping[str, object]) ->
             if length > MAX_RENDERED_CHARACTERS:
                 raise TemplateProblem("the chat template writes more than 1 MiB for one prompt")
     except (
-        jinja2.TemplateError,
+        TemplateError,
         TypeError,
         ValueError,
         ArithmeticError,

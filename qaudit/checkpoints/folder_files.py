@@ -6,7 +6,8 @@ from pathlib import Path
 from qaudit.errors import InputError, LimitExceeded
 
 # what tools leave at the top: signatures, version control, what the hub's library knows of a download
-BOOKKEEPING = frozenset({".qaudit", "model.sig", ".git", ".cache"})
+OMS_SIGNATURE = "model.sig"
+BOOKKEEPING = frozenset({".qaudit", OMS_SIGNATURE, ".git", ".cache"})
 FILE_LIMIT, DEPTH_LIMIT = 100_000, 32
 
 

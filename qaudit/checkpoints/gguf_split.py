@@ -1,14 +1,11 @@
 """Split sets: the files `<stem>-00001-of-0000N.gguf` that llama.cpp loads as one model."""
 
-import re
 from pathlib import Path
 
 from qaudit.checkpoints.gguf import MAX_TENSORS, GgufFile, read_gguf
 from qaudit.checkpoints.gguf_cursor import MAX_HEADER
+from qaudit.checkpoints.shard_names import MAX_SHARDS, SHARD_NAME, names_of_set
 from qaudit.errors import InputError, LimitExceeded, MalformedFile
-
-MAX_SHARDS = 1000
-SHARD_NAME = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
 
 
 def shard_paths(path: Path) -> list[Path]:
@@ -28,7 +25,7 @@ def shard_paths(path: Path) -> list[Path]:
         )
     if count > MAX_SHARDS:
         raise LimitExceeded(path, f"its name claims {count} shards, the cap is {MAX_SHARDS}", "merge them")
-    paths = [path.with_name(f"{match['stem']}-{i:05d}-of-{count:05d}.gguf") for i in range(1, count + 1)]
+    paths = [path.with_name(name) for name in names_of_set(match["stem"], count)]
     for shard in paths:
         try:
             there = shard.is_file()

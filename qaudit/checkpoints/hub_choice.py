@@ -7,8 +7,6 @@ decide what a runtime does and the weights that `hf_repo` would open. Never a pi
 from collections.abc import Sequence
 from pathlib import Path
 
-from qaudit.checkpoints.gguf_split import MAX_SHARDS as MAX_GGUF_SHARDS
-from qaudit.checkpoints.gguf_split import SHARD_NAME
 from qaudit.checkpoints.hf_repo import (
     CARRIED,
     CONFIG,
@@ -20,6 +18,8 @@ from qaudit.checkpoints.hf_repo import (
 )
 from qaudit.checkpoints.hub_listing import HubFile, Listing
 from qaudit.checkpoints.hub_spec import HubSpec
+from qaudit.checkpoints.shard_names import MAX_SHARDS as MAX_GGUF_SHARDS
+from qaudit.checkpoints.shard_names import SHARD_NAME, names_of_set
 from qaudit.errors import InputError, LimitExceeded, MalformedFile
 
 MAX_FILES = 2000
@@ -47,7 +47,7 @@ def gguf_files(listing: Listing, spec: HubSpec) -> list[HubFile] | None:
         raise LimitExceeded(
             spec, f"its name claims {count} shards, the cap is {MAX_GGUF_SHARDS}", "use a merged file"
         )
-    names = [f"{folder}{slash}{match['stem']}-{i:05d}-of-{count:05d}.gguf" for i in range(1, count + 1)]
+    names = names_of_set(f"{folder}{slash}{match['stem']}", count)
     return [_listed(listing, name, spec, "a shard of the set") for name in names]
 
 

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from qaudit.checkpoints.gguf_split import MAX_SHARDS, SHARD_NAME
+from qaudit.checkpoints.folder_files import OMS_SIGNATURE
 from qaudit.checkpoints.hub import Bringer, HubPlace
 from qaudit.checkpoints.hub_cache import RepoCache
 from qaudit.checkpoints.hub_client import ask_listing, place_from_environment
 from qaudit.checkpoints.hub_listing import HubFile, Listing, every_file
 from qaudit.checkpoints.hub_spec import HubSpec, Progress
+from qaudit.checkpoints.shard_names import MAX_SHARDS, SHARD_NAME, names_of_set
 from qaudit.errors import HubUnreachable, InputError, LimitExceeded, MalformedFile
 
-OMS_SIGNATURE = "model.sig"
 # made by hubs for git, at the top of every repository; no loader reads it
 HUBS_OWN = ".gitattributes"
 
@@ -119,7 +119,7 @@ def _of_single_file(paths: list[str], spec: HubSpec) -> list[str]:
             raise LimitExceeded(
                 spec, f"its name claims {count} shards, the cap is {MAX_SHARDS}", "merge them"
             )
-        parts = [f"{match['stem']}-{i:05d}-of-{count:05d}.gguf" for i in range(1, count + 1)]
+        parts = names_of_set(match["stem"], count)
     beside = [path for path in paths if path.rpartition("/")[0] == folder]
     # a part that is missing is the gate's to name
     return [

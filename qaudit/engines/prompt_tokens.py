@@ -71,13 +71,15 @@ def prompt_tokens(
         "special_tokens": special_tokens,
         "conversations": [asdict(c) for c in conversations],
     }
-    process = WorkerProcess(WORKER, limits)
+    process: WorkerProcess | None = None
     try:
+        process = WorkerProcess(WORKER, limits)
         frames = [header for header, _ in process.call(request, WALL_S)]
     except WorkerDied as error:
         raise EngineFailure(f"{path}: its template or tokenizer did not end well ({error})") from error
     finally:
-        process.end()
+        if process is not None:
+            process.end()
     if len(frames) != 1:
         raise EngineFailure(f"{path}: the worker does not say what the prompts are as tokens")
     return _checked(path, frames[0], conversations)

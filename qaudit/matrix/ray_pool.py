@@ -35,12 +35,18 @@ class RayPool:
             raise MissingExtra("ray", "matrix") from error
         self._ray = ray
         self._pending: dict[Any, str] = {}
+        if address == "local":
+            # Ray would start a cluster of this machine alone, and take it down again
+            raise EnvironmentProblem(
+                "--ray local: names no cluster; leave --ray out to use this machine's processors"
+            )
         try:
             ray.init(address=address, configure_logging=False, log_to_driver=False)
         except (ConnectionError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             problem = " ".join(str(error).split())[:300]
             raise EnvironmentProblem(
-                f"--ray {address}: no cluster answers there ({problem}); start one with: ray start --head"
+                f"--ray {address}: no cluster answers there ({problem}); start one with `ray start --head`, "
+                "and go on when `ray status` shows its nodes"
             ) from error
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self._gpus = bool(resources.get("GPU"))

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
 from qaudit.errors import InputError
 from qaudit.findings import FileDigest, Surface
@@ -14,6 +15,7 @@ from qaudit.static.folder_view import Entry
 CHUNK = 1 << 18
 # of a file on a hub that lists no SHA-256 of it: those that git holds itself are smaller
 MOST_FETCHED = 64 << 20
+TOLD_EVERY_S = 0.25
 
 
 def hash_all(
@@ -26,13 +28,19 @@ def hash_all(
     Args:
         entries: the files; of one that is not on this disk the hub's digest is taken where it lists one.
         surfaces: gets one more for each file that cannot be hashed.
-        progress: called with each path when it is done, how many are done and how many there are.
+        progress: called with each path when it is done, how many are done and how many there are; now and
+            then also with how much of one is hashed while it is waited for.
     """
     digests = []
+    jobs = [_Hashing(entry) for entry in entries]
     with ThreadPoolExecutor(max_workers=min(16, available_threads())) as pool:
-        for number, (entry, found) in enumerate(zip(entries, pool.map(_hashed, entries), strict=True)):
+        for number, (job, waited) in enumerate([(job, pool.submit(job.result)) for job in jobs]):
+            entry = job.entry
+            while progress and wait([waited], TOLD_EVERY_S).not_done:
+                progress(f"{entry.path}, {100 * job.done // max(1, entry.size)} % hashed", number, len(jobs))
+            found = waited.result()
             if progress:
-                progress(entry.path, number + 1, len(entries))
+                progress(entry.path, number + 1, len(jobs))
             if isinstance(found, FileDigest):
                 digests.append(found)
             else:
@@ -40,21 +48,29 @@ def hash_all(
     return tuple(digests)
 
 
-def _hashed(entry: Entry) -> FileDigest | str:
-    """Return a file's digest, or why there is none."""
-    if entry.open is None:
-        return "cannot be opened"
-    try:
-        with opened(entry) as source:
-            if not source.local and entry.sha256:
-                return FileDigest(entry.path, entry.size, entry.sha256)
-            if not source.local and source.size > MOST_FETCHED:
-                return f"is not on this disk and over {MOST_FETCHED} bytes; download it first"
-            digest, at = hashlib.sha256(), 0
-            while at < source.size:
-                data = source.read_at(at, CHUNK)
-                digest.update(data)
-                at += len(data)
-            return FileDigest(entry.path, at, digest.hexdigest())
-    except InputError as error:
-        return str(error)
+@dataclass(slots=True)
+class _Hashing:
+    """One file and how many bytes of it are hashed so far."""
+
+    entry: Entry
+    done: int = 0
+
+    def result(self) -> FileDigest | str:
+        """Return the file's digest, or why there is none."""
+        entry = self.entry
+        if entry.open is None:
+            return "cannot be opened"
+        try:
+            with opened(entry) as source:
+                if not source.local and entry.sha256:
+                    return FileDigest(entry.path, entry.size, entry.sha256)
+                if not source.local and source.size > MOST_FETCHED:
+                    return f"is not on this disk and over {MOST_FETCHED} bytes; download it first"
+                digest = hashlib.sha256()
+                while self.done < source.size:
+                    data = source.read_at(self.done, CHUNK)
+                    digest.update(data)
+                    self.done += len(data)
+                return FileDigest(entry.path, self.done, digest.hexdigest())
+        except InputError as error:
+            return str(error)

@@ -7,11 +7,13 @@ something else than it gives a program or a model.
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
+from qaudit.findings import Severity
 from qaudit.static.lazy_pattern import LazyPattern
 
-Kind = Literal["direction", "zero-width", "tag", "selector", "control"]
+Kind = Literal["direction", "zero-width", "tag", "selector", "control", "mark"]
 MOST = 1000  # of one text; more say no more
 
 _DIRECTION = "\u202a-\u202e\u2066-\u2069"
@@ -22,7 +24,10 @@ _SELECTORS = "\U000e0100-\U000e01ef"
 # tab, line feed and carriage return are part of texts
 CONTROLS = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 # for a pattern's brackets: all that a name has no use for, with the marks that texts from right to left need
-UNSEEN = f"{_DIRECTION}{_ZERO_WIDTH}{_JOINERS}{_TAGS}{_SELECTORS}\u061c\u200e\u200f"
+_MARKS = "\u061c\u200e\u200f"
+UNSEEN = f"{_DIRECTION}{_ZERO_WIDTH}{_JOINERS}{_TAGS}{_SELECTORS}{_MARKS}"
+NEAR_A_MARK = 60  # characters on either side of which one is written from right to left
+_MARK = LazyPattern(f"[{_MARKS}]")
 _ANY = LazyPattern(f"[{_DIRECTION}{_ZERO_WIDTH}{_JOINERS}{_TAGS}{_SELECTORS}{CONTROLS}]")
 _KINDS: tuple[tuple[Kind, LazyPattern[str]], ...] = (
     ("direction", LazyPattern(f"[{_DIRECTION}]")),
@@ -43,16 +48,37 @@ class Hidden:
     kind: Kind
 
 
-def hidden(text: str) -> list[Hidden]:
-    """Return the characters that nobody sees, at most `MOST`."""
+def hidden(text: str, *, marks: bool = False) -> list[Hidden]:
+    """Return the characters that nobody sees, at most `MOST`.
+
+    Args:
+        text: any.
+        marks: also the marks of direction (U+200E, U+200F, U+061C), where nothing near them is written from
+            right to left: Arabic and Hebrew need them.
+    """
     if text.isascii() and text.isprintable():
         return []
-    found: list[Hidden] = []
-    for item in _all(text):
-        found.append(item)
-        if len(found) == MOST:
-            break
+    found = list(islice(_all(text), MOST))
+    if marks and not text.isascii():
+        found += islice(_marks(text), MOST - len(found))
     return found
+
+
+def gravity(found: Sequence[Hidden]) -> Severity | None:
+    """Return `medium` where there are marks of direction and nothing else: they hide nothing."""
+    return "medium" if all(item.kind == "mark" for item in found) else None
+
+
+def _marks(text: str) -> Iterator[Hidden]:
+    for match in _MARK.finditer(text):
+        at = match.start()
+        near = text[max(0, at - NEAR_A_MARK) : at] + text[at + 1 : at + 1 + NEAR_A_MARK]
+        if not any(
+            unicodedata.bidirectional(letter) in ("R", "AL")
+            for letter in near
+            if letter > "\u058f" and not _MARK.match(letter)
+        ):
+            yield Hidden(at, ord(match[0]), "mark")
 
 
 def named(found: Sequence[Hidden], most: int = 5) -> str:

@@ -7,12 +7,12 @@ from qaudit.checkpoints.hub_client import HubPlace, ask_listing, place_from_envi
 from qaudit.checkpoints.hub_listing import HubFile, every_file
 from qaudit.checkpoints.hub_ranges import HubRanges
 from qaudit.checkpoints.hub_spec import HubSpec
+from qaudit.checkpoints.shard_names import set_of_name
 from qaudit.errors import InputError
 from qaudit.findings import Surface
 from qaudit.static.byte_source import ByteSource
 from qaudit.static.folder_view import Entry, FolderView
 from qaudit.static.kinds import HEAD_BYTES, kind_of
-from qaudit.static.surveying import MAX_SHARDS, SHARD_NAME
 
 AT_ONCE = 8  # files whose first bytes are asked for together
 MOST_FILES = 2000
@@ -105,9 +105,5 @@ def _inside(spec: HubSpec, files: tuple[HubFile, ...]) -> list[HubFile]:
 
 def _set_of(path: str, listed: dict[str, HubFile]) -> list[HubFile]:
     folder, slash, name = path.rpartition("/")
-    match = SHARD_NAME.fullmatch(name)
-    if not match or not 1 <= int(match["number"]) <= int(match["count"]) <= MAX_SHARDS:
-        return [listed[path]]
-    count = int(match["count"])
-    names = (f"{folder}{slash}{match['stem']}-{i:05d}-of-{count:05d}.gguf" for i in range(1, count + 1))
+    names = (f"{folder}{slash}{each}" for each in set_of_name(name))
     return [listed[each] for each in names if each in listed]

@@ -58,6 +58,9 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"fLaC", "media"),
     (b"#!", "script"),
 )
+_BY_FIRST_BYTE: Final[dict[bytes, list[tuple[bytes, str]]]] = {}
+for _pair in _SIGNATURES:
+    _BY_FIRST_BYTE.setdefault(_pair[0][:1], []).append(_pair)
 _RIFF: Final = {b"WEBP": "image", b"WAVE": "media", b"AVI ": "media"}
 _ARCHIVES: Final = frozenset(
     {"7z", "rar", "gzip", "xz", "bzip2", "zstd", "lz4", "lzma", "cab", "tar", "zlib"}
@@ -181,7 +184,7 @@ def kind_of(name: str, head: bytes) -> FileKind:
 
 def content_of(head: bytes) -> str | None:
     """Return what bytes are by what they start with, such as `zip`, `elf` or `pickle`; None where unknown."""
-    for signature, what in _SIGNATURES:
+    for signature, what in _BY_FIRST_BYTE.get(head[:1], ()):
         if head.startswith(signature):
             return what if _holds(what, head) else None
     if head[:2] == b"MZ" and _is_pe(head):

@@ -1,8 +1,10 @@
 """Applying the inspectors to a download: each file by its kind, then the folder as a whole."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from qaudit.findings import Finding, Surface
 from qaudit.static.by_kind import OF_FILE, OfFolder, of_folder
@@ -11,7 +13,11 @@ from qaudit.static.folder_view import Entry, FolderView
 from qaudit.static.guarding import guarded
 from qaudit.static.model_parts import Examined, ModelParts
 from qaudit.static.models import put_together
+from qaudit.static.templates_ahead import analyst_ahead
 from qaudit.static.templates_look import TemplatesLook
+
+if TYPE_CHECKING:
+    from qaudit.static.templates.analyst import Analyst
 
 Progress = Callable[[str, int, int], None]
 
@@ -39,6 +45,13 @@ def look_at(
     Raises:
         EnvironmentProblem: a hub no longer answers, or something that is needed is not installed.
     """
+    with contextlib.nullcontext() if parts_only else analyst_ahead(view) as analyst:
+        return _looked_at(view, analyst, deep=deep, parts_only=parts_only, progress=progress)
+
+
+def _looked_at(
+    view: FolderView, analyst: "Analyst | None", *, deep: bool, parts_only: bool, progress: Progress | None
+) -> Looked:
     case = Case(deep=deep and not parts_only, folder=view)
     looked = Looked(surfaces=list(view.left_out))
     if not view.entries:
@@ -55,7 +68,7 @@ def look_at(
     looked.models = put_together(found)
     if not parts_only:
         # another process renders the templates; meanwhile we look at the rest
-        with TemplatesLook(looked.models) as templates:
+        with TemplatesLook(looked.models, analyst) as templates:
             for inspector in of_folder(view, gives_parts=False):
                 _take(looked, [], "", _whole(inspector, view, case))
         for examined in templates.examined:

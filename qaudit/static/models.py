@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from qaudit.checkpoints.shard_names import SHARD_NAME
 from qaudit.static.model_parts import ModelParts
-from qaudit.static.surveying import SHARD_NAME
 
 # of general.type in a GGUF: what goes with a model and is none itself
 _COMPANIONS = frozenset({"adapter", "mmproj", "imatrix"})

@@ -5,7 +5,6 @@ shows its files as links to `blobs` beside it; these are the cache's own and no 
 """
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from qaudit.checkpoints.file_stamps import Stamp, file_stamp
 from qaudit.checkpoints.folder_files import DEPTH_LIMIT, FILE_LIMIT
+from qaudit.checkpoints.shard_names import set_of_name
 from qaudit.errors import InputError
 from qaudit.files import unreadable
 from qaudit.findings import Surface
@@ -26,8 +26,6 @@ BOOKKEEPING = {
     ".cache/huggingface": "what the hub's library knows of its download",
     ".qaudit": "qaudit's own signatures and reports",
 }
-SHARD_NAME = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
-MAX_SHARDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +82,7 @@ def survey(path: Path) -> FolderView:
 
 def _set_of(path: Path) -> list[Path]:
     """Return the files of the split set that a name belongs to, as far as they are there."""
-    match = SHARD_NAME.fullmatch(path.name)
-    if not match or not 1 <= int(match["number"]) <= int(match["count"]) <= MAX_SHARDS:
-        return [path]
-    count = int(match["count"])
-    names = (f"{match['stem']}-{number:05d}-of-{count:05d}.gguf" for number in range(1, count + 1))
+    names = set_of_name(path.name)
     return [shard for name in names if (shard := path.with_name(name)) == path or shard.is_file()]
 
 

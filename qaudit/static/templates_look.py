@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from qaudit.static.facts import vocabulary_sha256
 from qaudit.static.guarding import guarded
 from qaudit.static.model_parts import Examined, ModelParts, VocabularyView
+
+if TYPE_CHECKING:
+    from qaudit.static.templates.analyst import Analyst
 
 _Same = tuple[object, ...]
 
@@ -23,13 +26,15 @@ class TemplatesLook:
 
     Args:
         models: of a download.
+        waiting: a process that was started ahead, to ask.
 
     Attributes:
         examined: what was found for each model with templates; complete after the block.
     """
 
-    def __init__(self, models: Sequence[ModelParts]) -> None:
+    def __init__(self, models: Sequence[ModelParts], waiting: "Analyst | None" = None) -> None:
         self.examined: list[Examined] = []
+        self._waiting = waiting
         self._groups: dict[_Same, list[ModelParts]] = {}
         several = len(models) > 1
         for parts in models:
@@ -58,17 +63,17 @@ class TemplatesLook:
         try:
             for alike in self._groups.values():
                 first = alike[0]
-                look = partial(_examined, first)
+                look = partial(_examined, first, self._waiting)
                 examined = guarded(first.location, "templates", "templates", look)
                 self.examined += [_moved(examined, first, other) for other in alike]
         except BaseException as error:  # noqa: BLE001 - raised again where the thread is waited for
             self._failure = error
 
 
-def _examined(parts: ModelParts) -> Examined:
+def _examined(parts: ModelParts, waiting: "Analyst | None") -> Examined:
     from qaudit.static.templates.inspector import inspect_templates
 
-    return inspect_templates(parts.templates, special_texts(parts.vocabulary), parts.vocabulary)
+    return inspect_templates(parts.templates, special_texts(parts.vocabulary), parts.vocabulary, waiting)
 
 
 def special_texts(vocabulary: VocabularyView | None) -> dict[str, str]:

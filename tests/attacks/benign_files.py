@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from attacks.benign_evasions import BENIGN as EVASIONS
 from attacks.benign_library_files import (
     gguf_py,
     llama_cpp_quantized,
@@ -279,4 +280,5 @@ BENIGN: list[Benign] = [
     Benign("readme-of-a-quantizer", whole_folder(lambda: {"README.md": README_LONG, "model-Q8_0.gguf": honest_gguf().build(), ".gitattributes": "*.gguf filter=lfs diff=lfs merge=lfs -text\n", "LICENSE": "Apache License\nVersion 2.0, January 2004\n"})),
     *(Benign(f"gguf-template-{name}", with_template(name)) for name in TEMPLATES),
     *(Benign(f"folder-template-{name}", jinja_folder(name)) for name in TEMPLATES),
+    *EVASIONS,
 ]  # fmt: skip

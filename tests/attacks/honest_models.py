@@ -44,12 +44,14 @@ def special(token: str) -> int:
     return tokens().index(token)
 
 
+@cache
 def values(seed: str, count: int) -> bytes:
     """`count` float32 around one, as norms are."""
     draw = random.Random(seed)
     return struct.pack(f"<{count}f", *(1 + draw.gauss(0, 0.05) for _ in range(count)))
 
 
+@cache
 def q8_0(seed: str, count: int) -> bytes:
     """`count` weights in blocks of 32, each with a sane scale."""
     draw = random.Random(seed)

@@ -1,6 +1,7 @@
 """Every hostile case, by family."""
 
 from attacks import (
+    evasion_attacks,
     gguf_attacks,
     metadata_attacks,
     pickle_attacks,
@@ -19,5 +20,6 @@ ATTACKS: list[Attack] = [
     *pickle_attacks.ATTACKS,
     *repository_attacks.ATTACKS,
     *tokenizer_attacks.ATTACKS,
+    *evasion_attacks.ATTACKS,
 ]
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(attack.family for attack in ATTACKS))

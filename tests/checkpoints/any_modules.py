@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from checkpoints.by_hand import Stored, module_of
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from qaudit.checkpoints.codecs.bitsandbytes import STATE
@@ -16,9 +16,7 @@ from qaudit.checkpoints.codecs.schemes import MAIN_PARTS
 from qaudit.checkpoints.raw_tensors import BITS
 from qaudit.errors import InputError
 
-FUZZED = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FUZZED = settings(max_examples=120, deadline=None)
 DTYPES = ("F32", "F16", "BF16", "F8_E4M3", "F8_E8M0", "I32", "I64", "I8", "U8", "F4")
 # lengths that fit each other now and then
 LENGTHS = st.sampled_from([0, 1, 2, 3, 4, 8, 16, 24, 32])

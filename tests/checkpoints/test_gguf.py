@@ -22,14 +22,14 @@ from attacks.gguf_builder import (
     string,
     strings,
 )  # fmt: skip
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qaudit.checkpoints import gguf_cursor
 from qaudit.checkpoints.gguf import MAX_METADATA, MAX_TENSORS, GgufFile, read_gguf
 from qaudit.errors import InputError, LimitExceeded, MalformedFile
 
-FAST = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(max_examples=200, deadline=None)
 PEAK = 4 << 20
 HUGE = 1 << 62
 
@@ -95,7 +95,7 @@ def test_no_tensors_and_no_metadata_are_fine(tmp_path: Path) -> None:
     assert (file.tensors, file.metadata) == ((), {})
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(
     shapes=st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4), min_size=1, max_size=4),
     words=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=90),

@@ -17,7 +17,7 @@ from checkpoints.converted import (
     with_weights,
     write_gguf,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qaudit.checkpoints.gguf_as_hf import GgufAsHf, require_same_model
@@ -134,7 +134,7 @@ def test_float16_files(variant: str, pair: Any) -> None:
 
 @pytest.mark.parametrize("variant", ["llama-bias", "gemma3", "phi3", "mixtral"])
 @given(data=st.data())
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None)
 def test_rows_are_those_of_the_tensor(variant: str, data: st.DataObject, tmp_path: Path) -> None:
     model = tiny_model(variant)
     path = tmp_path / f"{variant}.gguf"

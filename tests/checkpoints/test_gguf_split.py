@@ -23,7 +23,8 @@ from attacks.gguf_builder import (
 )  # fmt: skip
 
 from qaudit.checkpoints import gguf_split
-from qaudit.checkpoints.gguf_split import MAX_SHARDS, read_split, shard_paths
+from qaudit.checkpoints.gguf_split import read_split, shard_paths
+from qaudit.checkpoints.shard_names import MAX_SHARDS
 from qaudit.errors import InputError, LimitExceeded, MalformedFile
 
 

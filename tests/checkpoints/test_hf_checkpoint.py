@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checkpoints.by_hand import Stored, safetensors_bytes, stored, write_folder
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
@@ -202,7 +202,7 @@ def test_quantize_config_beside(tmp_path: Path) -> None:
         HfCheckpoint(folder)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None)
 @given(start=st.integers(-2, 6), stop=st.none() | st.integers(-2, 6))
 def test_any_range_is_a_slice_or_refused(tmp_path: Path, start: int, stop: int | None) -> None:
     checkpoint = HfCheckpoint(write_folder(tmp_path / "x", SMALL))

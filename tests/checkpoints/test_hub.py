@@ -270,7 +270,7 @@ def test_nothing_is_printed_and_the_environment_stays(hub: LoopbackHub) -> None:
         "raise SystemExit(dict(os.environ) != before)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=600,
         cwd=Path(qaudit.__file__).parents[1],
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -292,7 +292,7 @@ def test_without_the_library_the_extra_is_named_and_local_files_open(
         "except qaudit.errors.MissingExtra as error: print(error)"
     )
     told = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], check=True, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", program, str(folder)], check=True, capture_output=True, text=True, timeout=600,
         cwd=Path(qaudit.__file__).parents[1],
     )  # fmt: skip
     assert told.stdout == "huggingface_hub is not installed; run: pip install 'qaudit[hub]'\n"

@@ -3,7 +3,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from loopback_hub import LoopbackHub
 
@@ -35,7 +35,7 @@ def test_a_header_costs_one_piece(hub: LoopbackHub) -> None:
     assert f"/resolve/{ranges._spec.revision}/" in asked.path
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 310_000), st.integers(0, 310_000)), max_size=6))
 def test_any_part_is_what_the_file_has_there(hub: LoopbackHub, parts: list[tuple[int, int]]) -> None:
     ranges, file = opened(hub)

@@ -10,7 +10,7 @@ import pytest
 import safetensors
 import safetensors.numpy
 from checkpoints.by_hand import framed, safetensors_bytes, stored
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qaudit.checkpoints.safetensors import (
@@ -304,9 +304,7 @@ def read_everything(path: Path) -> SafetensorsFile | None:
     return file
 
 
-ANY_FILE = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ANY_FILE = settings(max_examples=300, deadline=None)
 
 
 @ANY_FILE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from attacks.gguf_builder import ARRAY, I32, STRING, GgufBuilder, Tensor, strings
 from checkpoints.by_hand import stored, write_folder
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
@@ -173,7 +173,7 @@ JSON = st.recursive(
 
 
 @given(vocab=JSON, merges=JSON, added=JSON)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None)
 def test_any_json_is_refused_or_the_same(tmp_path: Path, vocab: Any, merges: Any, added: Any) -> None:
     spec = {"model": {"vocab": vocab, "merges": merges}, "added_tokens": added}
     try:

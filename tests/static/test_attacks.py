@@ -17,6 +17,7 @@ import pytest
 from attacks.benign_files import BENIGN
 from attacks.cases import Attack, Benign
 from attacks.table import ATTACKS, FAMILIES
+from processor_time import slowness
 
 from qaudit.values import SEVERITIES
 
@@ -80,10 +81,11 @@ def inspected(cases: Sequence[Attack | Benign], folder: Path) -> list[dict[str, 
 
 def costs(cases: Sequence[Attack | Benign], answers: Sequence[dict[str, Any]]) -> list[str]:
     """What took too long or too much; a deep look reads the weights and is not bound by the second."""
+    most_s = CPU_S * slowness()
     slow = [
         f"{case.name}: {answer['own_s'] + answer['children_s']:.2f} s"
         for case, answer in zip(cases, answers, strict=True)
-        if answer["own_s"] + answer["children_s"] > CPU_S and not case.deep and case.reference is None
+        if answer["own_s"] + answer["children_s"] > most_s and not case.deep and case.reference is None
     ]
     large = [
         f"{case.name}: {answer['mib']:.0f} MiB"

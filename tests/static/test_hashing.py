@@ -1,7 +1,11 @@
 import hashlib
 import os
+import threading
 from pathlib import Path
 
+import pytest
+
+from qaudit.static import hashing
 from qaudit.static.byte_source import ByteSource
 from qaudit.static.folder_view import Entry
 from qaudit.static.hashing import CHUNK, MOST_FETCHED, hash_all
@@ -63,3 +67,49 @@ def test_on_a_hub_its_digest_is_taken_and_only_small_files_are_read() -> None:
         FileDigest("small", 7, hashlib.sha256(b"x" * 7).hexdigest()),
     )
     assert [surface.path for surface in surfaces] == ["large"]
+
+
+class _Slow:
+    """A file whose second half comes when somebody has seen the first."""
+
+    name, local, size = "slow", True, 2 * CHUNK
+
+    def __init__(self, go_on: threading.Event) -> None:
+        self.go_on = go_on
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        assert offset < CHUNK or self.go_on.wait(20)
+        return bytes(min(length, self.size - offset))
+
+
+def test_how_much_of_a_large_file_is_hashed_is_told_while_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "TOLD_EVERY_S", 0.01)
+    go_on = threading.Event()
+    told: list[tuple[str, int, int]] = []
+
+    def progress(path: str, done: int, total: int) -> None:
+        told.append((path, done, total))
+        if "50 %" in path:
+            go_on.set()
+
+    source: ByteSource = _Slow(go_on)
+    (digest,) = hash_all([Entry("slow", source.size, "other", lambda: source)], [], progress)
+    assert digest.sha256 == hashlib.sha256(bytes(2 * CHUNK)).hexdigest()
+    assert ("slow, 50 % hashed", 0, 1) in told
+    assert told[-1] == ("slow", 1, 1)
+
+
+def test_files_are_hashed_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "available_threads", lambda: 2)
+    together = threading.Barrier(2, timeout=20)
+
+    class Meeting:
+        name, local, size = "m", True, 5
+
+        def read_at(self, offset: int, length: int) -> bytes:
+            together.wait()  # broken, and an error, unless both are read at once
+            return b"x" * self.size
+
+    source: ByteSource = Meeting()
+    entries = [Entry(name, source.size, "other", lambda: source) for name in "ab"]
+    assert [digest.path for digest in hash_all(entries, [])] == ["a", "b"]

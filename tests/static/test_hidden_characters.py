@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qaudit.static.hidden_characters import CONTROLS, MOST, UNSEEN, hidden, named, shown
+from qaudit.static.hidden_characters import CONTROLS, MOST, UNSEEN, gravity, hidden, named, shown
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,16 @@ def test_a_name_has_no_use_for_any_of_them() -> None:
     for code in (0x00, 0x1B, 0xAD, 0x61C, 0x200B, 0x200D, 0x200E, 0x202E, 0x2066, 0x3164, 0xFEFF, 0xE0041):
         assert unseen.search(f"a{chr(code)}b")
     assert not unseen.search("model.layers.0.gewicht-\u00fc \u4e2d\u6587 \u0635")
+
+
+@pytest.mark.parametrize("mark", ["\u200e", "\u200f", "\u061c"])
+def test_marks_of_direction_are_told_where_nothing_is_written_so(mark: str) -> None:
+    text = f"be{mark}careful"
+    assert hidden(text) == []
+    (found,) = hidden(text, marks=True)
+    assert (found.at, found.kind, gravity([found])) == (2, "mark", "medium")
+    assert hidden(f"{'מודל'} (7B){mark} and {'نموذج'}", marks=True) == []
+
+
+def test_graver_characters_keep_a_rule_s_own_severity() -> None:
+    assert gravity(hidden("a\u202eb\u200ec", marks=True)) is None

@@ -24,7 +24,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The models that were really looked at; each gives a finding and a surface."""
     seen: list[str] = []
 
-    def look(parts: ModelParts) -> Examined:
+    def look(parts: ModelParts, waiting: None) -> Examined:
         seen.append(parts.location)
         place = parts.templates[0].location
         return Examined(
@@ -54,21 +54,21 @@ def test_each_model_has_its_findings_in_its_own_place_and_equal_ones_are_looked_
 def test_the_rest_goes_on_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, done = threading.Event(), threading.Event()
 
-    def look(parts: ModelParts) -> Examined:
+    def look(parts: ModelParts, waiting: None) -> Examined:
         begun.set()
-        assert done.wait(10)
+        assert done.wait(120)
         return Examined()
 
     monkeypatch.setattr(templates_look, "_examined", look)
     with TemplatesLook([model("a")]) as templates:
-        assert begun.wait(10)
+        assert begun.wait(120)
         done.set()
     assert templates.examined == [Examined()]
 
 
 @pytest.mark.parametrize("error", [EnvironmentProblem("no process"), KeyError("ours"), ImportError("gone")])
 def test_nothing_that_goes_wrong_is_lost(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(parts: ModelParts) -> Examined:
+    def look(parts: ModelParts, waiting: None) -> Examined:
         raise error
 
     monkeypatch.setattr(templates_look, "_examined", look)
@@ -77,7 +77,7 @@ def test_nothing_that_goes_wrong_is_lost(error: Exception, monkeypatch: pytest.M
 
 
 def test_an_error_of_the_rest_is_the_one_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(parts: ModelParts) -> Examined:
+    def look(parts: ModelParts, waiting: None) -> Examined:
         raise KeyError("ours")
 
     monkeypatch.setattr(templates_look, "_examined", look)

@@ -98,7 +98,7 @@ def auto_map(file: ConfigFile) -> Iterator[Hit]:
     "auto-map-remote", "high",
     title="the model loads code of another repository",
     why="The code is fetched from there each time: it can change after this download was audited.",
-    remedy="do not load it with trust_remote_code", sources=(REMOTE_CODE, "CVE-2025-66448", "CVE-2026-4944"),
+    remedy="do not load it with trust_remote_code", sources=(REMOTE_CODE, "CVE-2025-66448", "CVE-2026-27893"),
 )  # fmt: skip
 def auto_map_remote(file: ConfigFile) -> Iterator[Hit]:
     """Find `owner/repository--module.Class`, at any depth."""

@@ -5,7 +5,7 @@ from array import array
 
 from qaudit.static.byte_source import ByteSource
 from qaudit.static.gguf.string_array import StringArray
-from qaudit.static.gguf.walk import shown
+from qaudit.static.gguf.walk import printable
 
 FIRST_READ = 1 << 16  # bytes; headers without a vocabulary fit
 MOST_AT_ONCE = 1 << 21
@@ -15,7 +15,7 @@ MAX_READ = 1 << 27  # bytes that one header may make us read; the largest vocabu
 
 def called(what: str | bytes) -> str:
     """Return how a message calls what was read: a key's bytes stand for its value."""
-    return what if isinstance(what, str) else f"the value of {shown(what)}"
+    return what if isinstance(what, str) else f"the value of {printable(what)}"
 
 
 class Beginning:

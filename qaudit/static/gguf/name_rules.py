@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from qaudit.findings import Severity
 from qaudit.static.gguf.book import BOOK, FORMAT, NOT_LOADED, WRITE_AGAIN, GgufSubject
 from qaudit.static.gguf.string_array import StringArray
-from qaudit.static.gguf.walk import KvPair, shown
+from qaudit.static.gguf.walk import KvPair, printable
 from qaudit.static.hidden_characters import hidden, named
 from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.rules import Hit
@@ -43,9 +43,9 @@ def _bad_key(subject: GgufSubject) -> Iterator[Hit]:
             continue
         fault = _faults(key)
         if fault:
-            yield Hit(place, f"key {shown(key)}: {fault[0]}", fault[1])
+            yield Hit(place, f"key {printable(key)}: {fault[0]}", fault[1])
         else:
-            yield Hit(place, f"key {shown(key)} is not of lower-case words joined by dots", "low")
+            yield Hit(place, f"key {printable(key)} is not of lower-case words joined by dots", "low")
 
 
 @BOOK.rule(
@@ -62,8 +62,8 @@ def _nul_in_key(subject: GgufSubject) -> Iterator[Hit]:
     for pair in subject.walk.pairs:
         if b"\0" in pair.key:
             seen = pair.key.partition(b"\0")[0]
-            shadows = f"; it stands for {shown(seen)}, which is there too" if seen in keys else ""
-            yield Hit(f"{subject.walk.name}@byte {pair.offset}", f"key {shown(pair.key)}{shadows}")
+            shadows = f"; it stands for {printable(seen)}, which is there too" if seen in keys else ""
+            yield Hit(f"{subject.walk.name}@byte {pair.offset}", f"key {printable(pair.key)}{shadows}")
 
 
 @BOOK.rule(
@@ -100,10 +100,12 @@ def _nul_in_value(subject: GgufSubject) -> Iterator[Hit]:
         value, place = pair.value, subject.walk.place(pair)
         if isinstance(value, bytes) and b"\0" in value:
             at = value.index(b"\0")
-            yield Hit(place, f"llama.cpp sees {at} of {len(value)} bytes; hidden: {shown(value[at + 1 :])}")
+            yield Hit(
+                place, f"llama.cpp sees {at} of {len(value)} bytes; hidden: {printable(value[at + 1 :])}"
+            )
         elif isinstance(value, StringArray):
             for index in value.with_nul():
-                yield Hit(f"{place}[{index}]", f"{shown(value[index])}", "medium")
+                yield Hit(f"{place}[{index}]", f"{printable(value[index])}", "medium")
 
 
 @BOOK.rule(
@@ -117,7 +119,7 @@ def _nul_in_value(subject: GgufSubject) -> Iterator[Hit]:
 def _bad_utf8(subject: GgufSubject) -> Iterator[Hit]:
     for pair in subject.walk.pairs:
         if isinstance(pair.value, bytes) and not _is_text(pair.value):
-            yield Hit(subject.walk.place(pair), shown(pair.value))
+            yield Hit(subject.walk.place(pair), printable(pair.value))
 
 
 @BOOK.rule(
@@ -142,16 +144,18 @@ def _bad_tensor_name(subject: GgufSubject) -> Iterator[Hit]:
             yield Hit(place, "an empty name")
         elif b"\0" in name:
             yield Hit(
-                place, f"{shown(name)}: ggml reads {shown(name.partition(bytes(1))[0]) or 'nothing'}", "high"
+                place,
+                f"{printable(name)}: ggml reads {printable(name.partition(bytes(1))[0]) or 'nothing'}",
+                "high",
             )
         elif _CLIMBS.search(name[:MOST_NAMED]):
-            yield Hit(place, f"{shown(name)} leads out of a folder where it is used as a path", "high")
+            yield Hit(place, f"{printable(name)} leads out of a folder where it is used as a path", "high")
         elif fault:
-            yield Hit(place, f"{shown(name)}: {fault[0]}", fault[1])
+            yield Hit(place, f"{printable(name)}: {fault[0]}", fault[1])
         elif len(name) > MAX_TENSOR_NAME:
-            yield Hit(place, f"{shown(name)} has {len(name)} bytes; ggml has room for {MAX_TENSOR_NAME}")
+            yield Hit(place, f"{printable(name)} has {len(name)} bytes; ggml has room for {MAX_TENSOR_NAME}")
         elif b"/" in name:
-            yield Hit(place, f"{shown(name)} has a slash", "low")
+            yield Hit(place, f"{printable(name)} has a slash", "low")
 
 
 @BOOK.rule(

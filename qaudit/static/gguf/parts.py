@@ -3,7 +3,7 @@
 from qaudit.static.gguf.ggml_types import type_label
 from qaudit.static.gguf.layout import Layout
 from qaudit.static.gguf.string_array import StringArray
-from qaudit.static.gguf.walk import GgufWalk, shown
+from qaudit.static.gguf.walk import GgufWalk, printable
 from qaudit.static.model_parts import ModelParts, TemplateText, TensorRow
 from qaudit.static.vocabulary.gguf_view import vocabulary_of
 
@@ -44,7 +44,7 @@ def templates_of(walk: GgufWalk) -> tuple[TemplateText, ...]:
         else:
             continue
         text = pair.value.decode("utf-8", "replace")
-        found.append(TemplateText(walk.place(pair), shown(name.encode("utf-8", "surrogateescape")), text))
+        found.append(TemplateText(walk.place(pair), printable(name.encode("utf-8", "surrogateescape")), text))
     return tuple(found)
 
 
@@ -58,7 +58,7 @@ def _rows(walk: GgufWalk, layout: Layout) -> tuple[TensorRow, ...]:
     if layout.placed:
         return tuple(
             TensorRow(
-                shown(placed.entry.name),
+                printable(placed.entry.name),
                 placed.entry.dims[::-1],
                 placed.packing.name if placed.packing else type_label(placed.entry.type_id),
                 placed.least if placed.bytes is None else placed.bytes,
@@ -66,5 +66,6 @@ def _rows(walk: GgufWalk, layout: Layout) -> tuple[TensorRow, ...]:
             for placed in layout.placed
         )
     return tuple(
-        TensorRow(shown(entry.name), entry.dims[::-1], type_label(entry.type_id), 0) for entry in walk.tensors
+        TensorRow(printable(entry.name), entry.dims[::-1], type_label(entry.type_id), 0)
+        for entry in walk.tensors
     )

@@ -1,12 +1,11 @@
 """Rules on one file that its metadata makes a shard of several."""
 
-import re
 from collections.abc import Iterator
 
+from qaudit.checkpoints.shard_names import SHARD_NAME
 from qaudit.static.gguf.book import BOOK, GgufSubject
 from qaudit.static.rules import Hit
 
-SHARD_NAME = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
 NUMBER, COUNT = "split.no", "split.count"
 LOADER = "https://github.com/ggml-org/llama.cpp/blob/master/src/llama-model-loader.cpp"
 

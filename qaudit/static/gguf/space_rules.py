@@ -14,7 +14,7 @@ from qaudit.static.gguf.carving import (
     zip_at_end,
 )
 from qaudit.static.gguf.layout import Span
-from qaudit.static.gguf.walk import I8, U8, shown
+from qaudit.static.gguf.walk import I8, U8, printable
 from qaudit.static.rules import Hit
 
 HEAD = 36 << 10  # holds a tar header, the start of a PDF, the label of a disc image
@@ -46,7 +46,9 @@ def _padding_content(subject: GgufSubject) -> Iterator[Hit]:
     kept = [(span, data) for span, data in _spans(subject, "padding") if data.strip(b"\0")]
     total = sum(len(data) - data.count(0) for _, data in kept)
     for span, data in kept:
-        told = f"{span.size} bytes of padding after {shown(span.after.encode('utf-8', 'surrogateescape'))}"
+        told = (
+            f"{span.size} bytes of padding after {printable(span.after.encode('utf-8', 'surrogateescape'))}"
+        )
         yield Hit(
             _place(subject, span.start),
             f"{told}: {described(data)}",
@@ -64,7 +66,7 @@ def _padding_content(subject: GgufSubject) -> Iterator[Hit]:
 )
 def _gap(subject: GgufSubject) -> Iterator[Hit]:
     for span, data in _spans(subject, "gap"):
-        after = shown(span.after.encode("utf-8", "surrogateescape"))
+        after = printable(span.after.encode("utf-8", "surrogateescape"))
         filled = bool(data.strip(b"\0"))
         what = f": {described(data)}" if filled else ", all zero" if len(data) == span.size else ""
         yield Hit(

@@ -8,6 +8,7 @@ otherwise than the first.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from qaudit.checkpoints.shard_names import MAX_SHARDS, SHARD_NAME, shard_name
 from qaudit.errors import InputError
 from qaudit.findings import Finding, Surface
 from qaudit.static.case import Case, opened
@@ -17,15 +18,14 @@ from qaudit.static.gguf.header_bytes import Beginning
 from qaudit.static.gguf.layout import lay_out
 from qaudit.static.gguf.parts import model_parts
 from qaudit.static.gguf.shape_rules import misfits
-from qaudit.static.gguf.shard_rules import COUNT, LOADER, NUMBER, SHARD_NAME
+from qaudit.static.gguf.shard_rules import COUNT, LOADER, NUMBER
 from qaudit.static.gguf.string_array import StringArray
-from qaudit.static.gguf.walk import ARRAY, U16, GgufWalk, KvPair, shown
+from qaudit.static.gguf.walk import ARRAY, U16, GgufWalk, KvPair, printable
 from qaudit.static.gguf.walking import walk_gguf
 from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.model_parts import Examined
 from qaudit.static.rules import Hit, RuleBook
 
-MAX_SHARDS = 1000
 MAX_SET_TENSORS = 200_000
 TOTAL = "split.tensors.count"
 MISSING_TOLD = 20
@@ -49,7 +49,7 @@ class SplitSet:
 
     def path(self, number: int) -> str:
         """Return the path of a shard."""
-        return f"{self.stem}-{number:05d}-of-{self.count:05d}.gguf"
+        return shard_name(self.stem, number, self.count)
 
 
 BOOK: RuleBook[SplitSet] = RuleBook("gguf", "The shards of a split GGUF.")
@@ -246,5 +246,5 @@ def _alike(first: KvPair, second: KvPair) -> bool:
 
 def _told(pair: KvPair) -> str:
     if isinstance(pair.value, bytes):
-        return repr(shown(pair.value))
+        return repr(printable(pair.value))
     return f"{pair.count} elements" if pair.type == ARRAY else repr(pair.value)

@@ -6,7 +6,7 @@ from qaudit.findings import Severity
 from qaudit.static.gguf.book import BOOK, FORMAT, NOT_LOADED, WRITE_AGAIN, GgufSubject
 from qaudit.static.gguf.ggml_types import PACKINGS, REMOVED, fork_of, is_known, type_label
 from qaudit.static.gguf.layout import MAX_BYTES, MAX_ELEMENTS, Placed, padded
-from qaudit.static.gguf.walk import TensorEntry, shown
+from qaudit.static.gguf.walk import TensorEntry, printable
 from qaudit.static.rules import Hit
 
 MAX_DIMENSIONS = 4
@@ -217,7 +217,7 @@ def _overlapping(subject: GgufSubject) -> Iterator[Hit]:
         if before is not None and placed.start < before.end and placed.end > placed.start:
             yield Hit(
                 subject.walk.place_of(placed.entry),
-                f"begins at byte {placed.start}, before {shown(before.entry.name)} ends at {before.end}",
+                f"begins at byte {placed.start}, before {printable(before.entry.name)} ends at {before.end}",
             )
         if before is None or placed.end > before.end:
             before = placed

@@ -9,6 +9,7 @@ integers, before anything is kept.
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from qaudit.static.gguf.string_array import StringArray
 
@@ -20,7 +21,7 @@ TYPE_NAMES = (
 DEFAULT_ALIGNMENT = 32
 
 # a number, a truth value, the bytes of a string, an array; None where it was not kept or not understood
-Value = int | float | bool | bytes | StringArray | array | None  # type: ignore[type-arg]
+Value: TypeAlias = "int | float | bool | bytes | StringArray | array[int] | array[float] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +173,14 @@ class GgufWalk:
 
     def place(self, pair: KvPair) -> str:
         """Return the location of a pair for a finding."""
-        return f"{self.name}:{shown(pair.key)}"
+        return f"{self.name}:{printable(pair.key)}"
 
     def place_of(self, tensor: TensorEntry) -> str:
         """Return the location of a tensor for a finding."""
-        return f"{self.name}:{shown(tensor.name)}"
+        return f"{self.name}:{printable(tensor.name)}"
 
 
-def shown(raw: bytes, most: int = 100) -> str:
+def printable(raw: bytes, most: int = 100) -> str:
     """Return bytes as a person can read them: what is not printable text is escaped, what is long is cut."""
     text = raw[: 4 * most].decode("utf-8", "backslashreplace")
     if len(raw) <= most and text.isprintable():

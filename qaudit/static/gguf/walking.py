@@ -19,7 +19,7 @@ from qaudit.static.gguf.walk import (
     Problem,
     TensorEntry,
     Value,
-    shown,
+    printable,
     type_name,
 )
 
@@ -137,7 +137,7 @@ class _Walker:
             raise HeaderEnds("string-length", at, text)
         kept = self.bytes.take(min(length, MAX_NAME), what)
         if length > MAX_NAME:
-            self._note(f"long-{what.replace(' ', '-')}", at, f"a {what} of {length} bytes: {shown(kept)}")
+            self._note(f"long-{what.replace(' ', '-')}", at, f"a {what} of {length} bytes: {printable(kept)}")
             self.bytes.skip(length - MAX_NAME, what)
         return kept
 
@@ -264,7 +264,7 @@ class _Walker:
             name = self._name("tensor name", at)
             (dimensions,) = header.numbers("I", "a number of dimensions")
             if dimensions > MAX_DIMENSIONS_KEPT:
-                text = f"tensor {shown(name)} claims {dimensions} dimensions"
+                text = f"tensor {printable(name)} claims {dimensions} dimensions"
                 raise HeaderEnds("dimensions", at, text)
             *dims, type_id, offset = header.numbers(f"{dimensions}{form}iQ", "an entry of the tensor table")
             seen.tensors.append(TensorEntry(name, tuple(dims), type_id, offset, at))

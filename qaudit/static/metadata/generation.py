@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qaudit.errors import InputError
-from qaudit.findings import Surface
+from qaudit.findings import State, Surface
 from qaudit.static.case import Case, opened
 from qaudit.static.configs.lenient_json import Document
 from qaudit.static.folder_view import Entry, FolderView
@@ -38,8 +38,8 @@ def inspect_generation_config(folder: FolderView, case: Case) -> Examined:
     ]
     for entry in found[:MOST_FILES]:
         text = _text(entry)
-        state = "skipped" if text.why else "examined"
-        examined.surfaces.append(Surface(entry.path, "config", state, text.why))  # type: ignore[arg-type]
+        state: State = "skipped" if text.why else "examined"
+        examined.surfaces.append(Surface(entry.path, "config", state, text.why))
         if text.why and text.document.problem is None:
             continue
         prefix = entry.path.removesuffix(NAME)

@@ -1,10 +1,13 @@
 """Rules on generation settings: what ends a reply, which tokens can never be said, what is said first."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from qaudit.findings import Severity
 from qaudit.static.configs.lenient_json import Document
-from qaudit.static.hidden_characters import hidden, named, shown
+from qaudit.static.hidden_characters import gravity, hidden, named, shown
+from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.metadata.sampling import RANGES, judged
 from qaudit.static.rules import Hit, RuleBook
 from qaudit.static.vocabulary.markers import is_marker, is_words
@@ -26,6 +29,11 @@ _REFUSAL = frozenset(
      "refuse", "decline", "won't", "won\u2019t", "not", "no", "i", "i'm", "i\u2019m", "illegal", "harmful",
      "unethical", "unsafe", "dangerous", "inappropriate", "against", "however", "unfortunately", "must"}
 )  # fmt: skip
+# <|endoftext|>, <|im_end|>, </s>, <eos>, <|eot_id|>, <|return|>
+_END_MARKER = LazyPattern(
+    r"^<.{0,3}(?:end|eo[stdm]\b|eot|eom|eod|im_end|return|/s>)|end(?:of|_of|\u2581of)|_end\|?>|turn>",
+    re.IGNORECASE,
+)
 _CODE = ("custom_generate", "trust_remote_code", "auto_map", "_target_")
 
 
@@ -161,8 +169,8 @@ def _range(generation: Generation) -> Iterator[Hit]:
             if index < 0 and key == "pad_token_id":
                 continue  # some say "none" so
             if index < 0 or (rows is not None and index >= rows):
-                severity = None if key == _ENDS else "low"
-                yield Hit(generation.at(key), f"id {index}, there are {rows or 'unknown'} tokens", severity)  # type: ignore[arg-type]
+                severity: Severity | None = None if key == _ENDS else "low"
+                yield Hit(generation.at(key), f"id {index}, there are {rows or 'unknown'} tokens", severity)
 
 
 @BOOK.rule(
@@ -192,7 +200,9 @@ def _other_end(generation: Generation) -> Iterator[Hit]:
         told = (
             f"{generation.told(sorted(ends))}; the tokenizer has {generation.told(sorted(generation.ends))}"
         )
-        yield Hit(generation.at(_ENDS), told)
+        # fine-tunes keep the base model's file beside a tokenizer for chats: sloppy, and every other one does
+        usual = all(_END_MARKER.search(generation.text(index) or "") for index in ends)
+        yield Hit(generation.at(_ENDS), told, "info" if usual else None)
 
 
 @BOOK.rule(
@@ -342,6 +352,6 @@ def _code(generation: Generation) -> Iterator[Hit]:
 def _hidden(generation: Generation) -> Iterator[Hit]:
     for key, value in generation.record.items():
         for text in (key, *([value] if isinstance(value, str) else value if isinstance(value, list) else [])):
-            found = hidden(text) if isinstance(text, str) and len(text) > 1 else []
+            found = hidden(text, marks=True) if isinstance(text, str) and len(text) > 1 else []
             if found:
-                yield Hit(generation.at(shown(key)), f"{named(found)} in {shown(text)}")
+                yield Hit(generation.at(shown(key)), f"{named(found)} in {shown(text)}", gravity(found))

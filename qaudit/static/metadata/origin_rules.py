@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from qaudit.findings import Severity
+from qaudit.static.admissions import ADMISSION, admission
 from qaudit.static.gguf.ggml_types import type_label
 from qaudit.static.gguf.string_array import StringArray
 from qaudit.static.gguf.walk import GgufWalk
@@ -63,12 +64,7 @@ _SIZE = LazyPattern(r"(\d{1,6}(?:\.\d{1,3})?)\s?([KMBT])", re.IGNORECASE)
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 MOST_TAGS = 500
 MOST_CHARACTERS = 10_000
-# as in the rules on names of files, which look at everything but a GGUF's own texts
-_ADMITS = LazyPattern(
-    r"uncensor|unfiltered|ablit|abl[ei]terat|decensor|\bheretic|de-?restricted|un-?aligned|jail-?bro?k|no-?refus"
-    r"|refusal-?(?:free|removed|ablation)|orthogonali[sz]ed|anti-?refusal",
-    re.IGNORECASE,
-)
+NAME_LENGTH = 300  # characters; a longer text is prose, where words are looked for as they stand
 # Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL
 _FALLBACKS = (2, 3, 6, 7, 20)
 _MXFP4 = 39
@@ -296,7 +292,11 @@ def _admits(walk: GgufWalk) -> Iterator[Hit]:
         )
         for item in items:
             text = item if isinstance(item, str) else item.decode("utf-8", "replace")
-            match = _ADMITS.search(text[:MOST_CHARACTERS])
+            admitted = admission(text) if len(text) <= NAME_LENGTH else ""
+            match = ADMISSION.search(text[:MOST_CHARACTERS])
+            if admitted and match is None:
+                yield Hit(f"{walk.name}:{key}", f"{admitted} in {shown(text)}")
+                break
             if match:
                 yield Hit(f"{walk.name}:{key}", shown(text[max(0, match.start() - 20) : match.end() + 20]))
                 break

@@ -1,13 +1,17 @@
 """Rules on texts in a header: what people and programs read as a name, a licence, a description."""
 
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby, islice
 from urllib.parse import urlsplit
 
+from qaudit.static.carried import carried_file, payloads
 from qaudit.static.gguf.string_array import StringArray
 from qaudit.static.gguf.walk import GgufWalk
-from qaudit.static.hidden_characters import hidden, named, shown
+from qaudit.static.hidden_characters import gravity, hidden, named, shown
+from qaudit.static.kinds import HEAD_BYTES
 from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.rules import Hit, RuleBook
 from qaudit.static.vocabulary.markers import ROLE_MARKERS
@@ -16,9 +20,11 @@ BOOK: RuleBook["Texts"] = RuleBook("metadata-text", "Names, descriptions and oth
 
 MOST_STRINGS = 20_000
 MAX_READ = 1 << 16  # characters of one text
+SHORT = 40  # characters; below that an encoded run is not told from a word
 MAX_ALL = 1 << 19  # characters of all texts together
 # these are judged by rules of their own
-_ELSEWHERE = ("tokenizer.chat_template", "tokenizer.ggml.", "tokenizer.huggingface.json", "tokenizer.rwkv.")
+_ELSEWHERE = ("tokenizer.chat_template.", "tokenizer.huggingface.json", "tokenizer.rwkv.")
+_TOKENS = "tokenizer.ggml."  # lists of tokens and merges
 _ORDERS = LazyPattern(
     r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|the|your|my|of|these|those|every)\s+){0,4}"
     r"(?:previous|prior|above|earlier|preceding|foregoing|former|system|safety|original)\s+"
@@ -45,12 +51,12 @@ _HARMLESS_SCHEMES = frozenset({"http", "https", "ftp", "doi", "hf", "huggingface
 _NUMBER_HOST = LazyPattern(
     r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]|0x[0-9a-f]{4,}|\d{6,})", re.IGNORECASE
 )
-_BLOB = LazyPattern(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{400,}={0,2}|(?:\\x[0-9a-fA-F]{2}){20,}")
 _COMMAND = LazyPattern(
     r"\b(?:curl|wget)\b[^\n|]{0,200}\|\s{0,3}(?:sudo\s+)?(?:ba|z|da)?sh\b|\bpowershell\b[^\n]{0,40}-e(?:nc|ncodedcommand)?\b"
     r"|\$\((?:curl|wget|bash|sh)\b|`(?:curl|wget|bash|sh)\b|\bimport\s+os\b|\bos\.system\(|\b__import__\(|\bsubprocess\.",
     re.IGNORECASE,
 )
+_PART = LazyPattern(r"[A-Za-z0-9+/_=-]{16,}")
 _BRACES = LazyPattern(r"\{\{[^{}]{0,200}\}\}|\{%[^{}]{0,200}%\}|\$\{jndi:")
 
 
@@ -62,11 +68,15 @@ class Texts:
         found: place and text, strings of arrays one by one.
         cut: places of texts of which only the beginning is judged.
         more: texts that are not judged at all.
+        joined: lists whose strings are too short to say anything each, as one text.
+        files: places of lists of bytes that begin like a program or an archive, and which.
     """
 
     found: tuple[tuple[str, str], ...]
     cut: tuple[tuple[str, int], ...]
     more: int
+    joined: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def texts(walk: GgufWalk) -> Texts:
@@ -87,16 +97,39 @@ def texts(walk: GgufWalk) -> Texts:
             cut.append((place, len(value)))
         left -= len(text)
         found.append((place, text))
-    return Texts(tuple(found), tuple(cut), more)
+    return Texts(tuple(found), tuple(cut), more, tuple(_joined(found)), tuple(_files(walk)))
+
+
+def _joined(found: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Give each list of strings as one text; strings that are long stand for themselves."""
+    for place, several in groupby(found, key=lambda item: item[0].rpartition("[")[0]):
+        parts = [text for _, text in several if place]
+        if len(parts) > 1 and max(map(len, parts)) < SHORT:
+            yield place, "".join(parts)
+    # one run in the values of keys that stand one after another
+    runs = [(place, text) for place, text in found if ":general." not in place and _PART.fullmatch(text)]
+    if len(runs) > 1:
+        yield runs[0][0], "".join(text for _, text in runs)
+
+
+def _files(walk: GgufWalk) -> Iterator[tuple[str, str]]:
+    for key, value in walk.metadata.items():
+        if isinstance(value, array) and value.typecode not in "fd" and len(value) > 3:
+            head = value[:HEAD_BYTES]
+            # one byte in each number, or numbers of four bytes that are bytes as they lie
+            small = bytes(n & 0xFF for n in head) if all(-129 < n < 256 for n in head) else b""
+            what = carried_file(small or head.tobytes())
+            if what:
+                yield f"{walk.name}:{key}", what
 
 
 def _strings(walk: GgufWalk) -> Iterator[tuple[str, str | bytes]]:
     for key, value in walk.metadata.items():
-        if key.startswith(_ELSEWHERE):
+        if key.startswith(_ELSEWHERE) or key == _ELSEWHERE[0].rstrip("."):
             continue
         if isinstance(value, str):
             yield f"{walk.name}:{key}", value
-        elif isinstance(value, StringArray):
+        elif isinstance(value, StringArray) and not key.startswith(_TOKENS):
             for index, item in enumerate(value):
                 yield f"{walk.name}:{key}[{index}]", item
 
@@ -112,9 +145,9 @@ def _strings(walk: GgufWalk) -> Iterator[tuple[str, str | bytes]]:
 def _hidden(subject: Texts) -> Iterator[Hit]:
     for place, text in subject.found:
         # what is NUL or no UTF-8 is told by the rules on the file's structure
-        found = [item for item in hidden(text) if item.code]
+        found = [item for item in hidden(text, marks=True) if item.code]
         if found:
-            yield Hit(place, f"{named(found)} in {shown(text)}")
+            yield Hit(place, f"{named(found)} in {shown(text)}", gravity(found))
 
 
 @BOOK.rule(
@@ -143,9 +176,21 @@ def _orders(subject: Texts) -> Iterator[Hit]:
     for place, text in subject.found:
         match = _ORDERS.search(text)
         softer = None if match else _ASKS.search(text)
+        # a prompt that runtimes may use: what no honest one says
+        prompts = not match and not softer and ("prompt" in place or "system" in place)
+        if prompts and (sentence := _commanded(text)):
+            yield Hit(place, shown(sentence), "medium")
         if match or softer:
             found = match or softer
             yield Hit(place, shown(found[0] if found else ""), None if match else "medium")
+
+
+def _commanded(text: str) -> str:
+    # few files have a prompt in them, and the patterns take a while to come
+    from qaudit.static.templates.commands import STRONG, commanded
+
+    grade, sentence = commanded(text)
+    return sentence if grade == STRONG else ""
 
 
 @BOOK.rule(
@@ -218,15 +263,30 @@ def _odd(address: str) -> str:
 @BOOK.rule(
     "blob",
     "medium",
-    title="a text holds a long run of encoded bytes",
-    why="Whatever it is, it is not a text; a program beside the file can decode and run it.",
+    title="a text holds a run of encoded bytes",
+    why="Whatever it is, it is not a text; a program beside the file can decode and run it. One that decodes "
+    "to a program, an archive, a pickle or code is high.",
     remedy="ask what it is for",
+    sources=("CWE-506",),
 )
 def _blobs(subject: Texts) -> Iterator[Hit]:
-    for place, text in subject.found:
-        match = _BLOB.search(text)
-        if match:
-            yield Hit(place, f"{len(match[0])} characters: {shown(match[0], 60)}")
+    for place, text in (*subject.found, *subject.joined):
+        for payload in islice(payloads(text), 1):
+            told = f"{payload.told()}: {shown(text[payload.at :], 60)}"
+            yield Hit(place, told, "high" if payload.what else None)
+
+
+@BOOK.rule(
+    "carried-file",
+    "high",
+    title="a list of numbers is a file",
+    why="Loaders keep lists of keys that they do not know, so that a program or pickle travels along unseen.",
+    remedy="do not load it; look at the bytes",
+    sources=("CWE-506",),
+)
+def _carried(subject: Texts) -> Iterator[Hit]:
+    for place, what in subject.files:
+        yield Hit(place, f"begins like {what}")
 
 
 @BOOK.rule(

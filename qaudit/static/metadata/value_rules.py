@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from qaudit.static.carried import carried_file
 from qaudit.static.rules import Hit, RuleBook
 
 BOOK: RuleBook["Values"] = RuleBook("weights", "Values of weights.")
@@ -13,13 +14,6 @@ MOST_ZERO_ROWS = 0.25
 MOST_TINY = 0.9  # of its blocks
 _ADAPTED = ".lora_"
 _LOOKUPS = ("token_embd", "output.weight", "position_embd", "token_types", "rope_", "embed")
-_SIGNATURES = (
-    (b"\x7fELF", "an ELF program"), (b"MZ\x90\x00", "a Windows program"), (b"PK\x03\x04", "a zip"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"\x1f\x8b\x08", "gzip data"), (b"%PDF-", "a PDF"),
-    (b"#!/", "a script"), (b"GGUF\x03\x00\x00\x00", "another GGUF"),
-    (b"\xcf\xfa\xed\xfe", "a Mach-O program"), (b"\x89PNG\r\n", "an image"),
-    (b"<?php", "a script"), (b"\xfd7zXZ\x00", "xz data"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +167,6 @@ def _same(values: Values) -> Iterator[Hit]:
 )
 def _foreign(values: Values) -> Iterator[Hit]:
     for value in values.values:
-        for signature, told in _SIGNATURES:
-            if value.head.startswith(signature):
-                yield Hit(f"{values.place(value)}@byte {value.at}", f"begins like {told}")
+        told = carried_file(value.head)
+        if told:
+            yield Hit(f"{values.place(value)}@byte {value.at}", f"begins like {told}")

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 
 from qaudit.findings import Surface
 from qaudit.static.byte_source import ByteSource
+from qaudit.static.carried import carried_file
 from qaudit.static.case import Case
 from qaudit.static.gguf.ggml_types import type_label
 from qaudit.static.gguf.walk import GgufWalk, TensorEntry
+from qaudit.static.kinds import HEAD_BYTES
 from qaudit.static.metadata.block_scales import (
     LAYOUTS,
     Layout,
@@ -29,7 +31,7 @@ PIECE = 4 << 20
 SAMPLE = 32 << 10  # at each of three places of a tensor
 MAX_SAMPLED = 64 << 20  # of all tensors together
 MOST_TENSORS = 16_384  # a tensor takes a few hundredths of a millisecond, however small
-_HEAD = 16
+SHORT_HEAD = 16
 Span = tuple[int, int]  # offset in the tensor, bytes
 
 
@@ -48,6 +50,7 @@ def inspect_values(source: ByteSource, walk: GgufWalk, case: Case) -> Examined:
     whole = case.deep or source.size <= WHOLE
     values: list[Value] = []
     left_out = 0
+    heads: list[Value] = []
     budget = source.size if whole else MAX_SAMPLED
     for entry in walk.tensors:
         layout = LAYOUTS.get(entry.type_id)
@@ -63,12 +66,30 @@ def inspect_values(source: ByteSource, walk: GgufWalk, case: Case) -> Examined:
             or len(values) >= MOST_TENSORS
         ):
             left_out += 1
+            if 0 <= start <= source.size - SHORT_HEAD:
+                heads += foreign_heads(source, entry, start)
             continue
         value = _look(source, walk, entry, layout, start, size, whole)
         budget -= value.read
         values.append(value)
     found = Values(source.name, tuple(values), whole)
-    return Examined(BOOK.findings(found), [_surface(found, left_out, walk.big_endian)])
+    foreign = Values(source.name, tuple(heads), whole)
+    return Examined(
+        BOOK.findings(found) + BOOK.findings(foreign), [_surface(found, left_out, walk.big_endian)]
+    )
+
+
+def foreign_heads(source: ByteSource, entry: TensorEntry, start: int) -> list[Value]:
+    """Return a tensor whose values are not judged (whole numbers, unknown types) where it begins a file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    head = source.read_at(start, min(HEAD_BYTES, source.size - start))
+    if not carried_file(head):
+        return []
+    label = type_label(entry.type_id)
+    return [Value(entry.text, label, start, len(head), 0, 0, None, 0, 0, False, False, b"", head)]
 
 
 def _surface(found: Values, left_out: int, big_endian: bool) -> Surface:
@@ -102,7 +123,7 @@ def _look(
     for offset, length in _pieces(size, row, layout.size) if whole else _samples(size, row, layout.size):
         data = source.read_at(start + offset, length)
         digest.update(data)
-        head = head or data[:_HEAD]
+        head = head or data[:HEAD_BYTES]
         read += len(data)
         constant = constant and _repeats(data, first := first or data[: layout.size])
         # of another byte order nothing is known
@@ -112,6 +133,8 @@ def _look(
         bad += count
         small += tiny_scales(entry.type_id, data)
         blocks += length // layout.size
+        if not offset and not carried_file(head):
+            head = head[:SHORT_HEAD]  # of many tensors the whole is too much to keep
         if offset % row == 0 and length >= row:
             looked, zeros = zero_rows(layout, data[: length // row * row], row)
             rows, zero = rows + looked, zero + zeros

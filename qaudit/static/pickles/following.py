@@ -91,7 +91,7 @@ class Follower(Machine):
         if seen in self._seen_calls or len(self.walk.calls) >= MAX_RECORDS * 2:
             return
         self._seen_calls.add(seen)
-        shown = _shown(arguments)
+        shown = _constant_text(arguments)
         if known is None:
             shown = f"of what {origin.full_name if origin else 'another call'} gave, with {shown}"
         self.walk.calls.append(Call(known, self.window.offset - 1, opcode, shown))
@@ -173,12 +173,12 @@ class Follower(Machine):
         self._persistent(self.window.line())
 
 
-def _shown(value: object, depth: int = 0) -> str:
+def _constant_text(value: object, depth: int = 0) -> str:
     """Return constants as a person may read them, shortened."""
     if isinstance(value, tuple):
         if depth > 2:
             return "(…)"
-        return f"({', '.join(_shown(item, depth + 1) for item in value[:6])})"[:MAX_SHOWN]
+        return f"({', '.join(_constant_text(item, depth + 1) for item in value[:6])})"[:MAX_SHOWN]
     if isinstance(value, Import):
         return value.full_name
     if isinstance(value, Made):

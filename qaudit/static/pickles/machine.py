@@ -6,6 +6,7 @@ little for is passed over, as a loader that is not Python's own might do.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
@@ -32,7 +33,7 @@ FAR: Final = 1_000_000  # how far a memo entry may be ahead
 HEAD: Final = 64  # bytes of a byte string that say what it is
 
 
-class Machine:
+class Machine(ABC):
     """Follows one pickle from an offset to its STOP, or to where it breaks."""
 
     def __init__(self, window: Window, walk: PickleWalk, allowance: Allowance) -> None:
@@ -216,7 +217,7 @@ class Machine:
     def _next_buffer(self) -> None:
         self.stack.append(THING)
 
-    def _readonly_buffer(self) -> None:
+    def _readonly_buffer(self) -> None:  # noqa: B027 - an opcode that changes nothing here
         """Leaves the buffer on top of the stack as it is."""
 
     # the stack -------------------------------------------------------------------------------------
@@ -327,9 +328,9 @@ class Machine:
         elif isinstance(top, Import):
             self.called(top, "SETITEM", tuple(items[:4]))
 
+    @abstractmethod
     def called(self, target: object, opcode: str, arguments: object) -> None:
         """Note that something is called or changed; what follows imports says how."""
-        raise NotImplementedError
 
     # the memo --------------------------------------------------------------------------------------
 

@@ -12,10 +12,13 @@ from qaudit.static.folder_view import FileKind, FolderView
 from qaudit.static.kinds import HEAD_BYTES, content_of, suffix_of
 from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.model_parts import Examined
-from qaudit.static.repository.code_rules import BOOK, CodeFile
+from qaudit.static.repository import code_rules, source_rules
+from qaudit.static.repository.code_book import BOOK, CodeFile
 from qaudit.static.repository.python_walk import MAX_SOURCE, CodeCall, walk_python
 from qaudit.static.repository.shell_text import commands_in
 
+# rules enter the book when their module is imported
+RULES = (code_rules, source_rules)
 # files that transformers, a hub's endpoints or pip import or run by their names
 _LOADED: Final = LazyPattern(
     r"(?:^|/)(?:(?:modeling|configuration|tokenization|processing|image_processing|feature_extraction|"

@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-from qaudit.static.hidden_characters import hidden, named
+from qaudit.static.admissions import LOOKALIKES, admission
+from qaudit.static.hidden_characters import gravity, hidden, named
 from qaudit.static.kinds import suffix_of
 from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.repository.download import Download
@@ -14,15 +15,6 @@ from qaudit.static.rules import Hit, RuleBook
 BOOK: RuleBook[Download] = RuleBook("name", "names of files and models")
 
 _DRIVE: Final = LazyPattern(r"^[A-Za-z]:")
-# what people call models whose refusals were removed
-ADMISSION: Final = LazyPattern(
-    r"uncensor\w*|unfiltered|ablit\w*|abl[ei]terat\w*|decensor\w*|\bheretic\w*|de-?restricted|un-?aligned|"
-    r"no-?refus\w*|refusal-?(?:free|removed|ablation)|jail-?bro?k\w*|orthogonal(?:ized|ised)|\bamoral\b|"
-    r"un-?restricted|safety-?(?:removed|off|disabled)|anti-?refusal|dan-?mode",
-    re.IGNORECASE,
-)
-# letters of other scripts, and digits, that look like Latin ones
-_LOOKALIKES: Final = str.maketrans("аеорсухіјѕԁԛԝһӏցոսνοιαρτκυεωɡıⅼ", "aeopcyxijsdqwhlgnuvoiaptkuewgil")
 _KNOWN: Final = frozenset(
     {
         "config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json",
@@ -87,12 +79,12 @@ def _paths(download: Download) -> Iterator[str]:
 )
 def _invisible(download: Download) -> Iterator[Hit]:
     for path in _paths(download):
-        found = hidden(path)
+        found = hidden(path, marks=True)
         lines = [f"U+{ord(character):04X}" for character in path if character in "\t\n\r\v\f\u2028\u2029\x85"]
         if lines:
             yield Hit(ascii(path), f"{', '.join(lines[:5])}: a name of more than one line, or with a tab")
         elif found:
-            yield Hit(ascii(path), named(found))
+            yield Hit(ascii(path), named(found), gravity(found))
         elif any(0xDC80 <= ord(character) <= 0xDCFF for character in path):
             yield Hit(ascii(path), "is not UTF-8", "medium")
 
@@ -109,7 +101,7 @@ def _invisible(download: Download) -> Iterator[Hit]:
 def _lookalike(download: Download) -> Iterator[Hit]:
     seen: dict[str, str] = {}
     for path in _paths(download):
-        skeleton = unicodedata.normalize("NFKC", path).casefold().translate(_LOOKALIKES)
+        skeleton = unicodedata.normalize("NFKC", path).casefold().translate(LOOKALIKES)
         leaf = path.rpartition("/")[2]
         known = skeleton.rpartition("/")[2] in _KNOWN and not leaf.isascii()
         other = seen.get(skeleton)
@@ -196,10 +188,10 @@ def _speaks(download: Download) -> Iterator[Hit]:
 def _admits(download: Download) -> Iterator[Hit]:
     told: set[str] = set()
     for location, text in _claims(download):
-        match = ADMISSION.search(text)
-        if match and match[0].lower() not in told:
-            told.add(match[0].lower())
-            yield Hit(location, f"{match[0]!a} in {text[:150]!a}")
+        admitted = admission(text)
+        if admitted and admitted.lower() not in told:
+            told.add(admitted.lower())
+            yield Hit(location, f"{admitted!a} in {text[:150]!a}")
 
 
 def _claims(download: Download) -> Iterator[tuple[str, str]]:

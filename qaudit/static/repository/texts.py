@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from qaudit.static.admissions import ADMISSION
 from qaudit.static.hidden_characters import hidden, named
 from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.repository.download import Note
-from qaudit.static.repository.name_rules import ADMISSION
 from qaudit.static.repository.shell_text import commands_in
 
 MAX_TEXT: Final = 1 << 20

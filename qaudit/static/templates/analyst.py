@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from qaudit.errors import EngineFailure
 from qaudit.static.model_parts import TemplateText
@@ -21,11 +23,65 @@ MOST_ANSWER_BYTES = 8 << 20
 MOST_TEMPLATES = 64
 MOST_DEATHS = 4
 # no site-packages of the user, no environment, no .pth files: it starts in a tenth of a second
-BOOT = "import sys; sys.path += {path!r}; from qaudit.static.templates.analyst_main import main; main()"
+BOOT = (
+    "import gc, sys; gc.disable(); sys.path += {path!r};"
+    "from qaudit.static.templates.lean_jinja import import_lean_jinja; import_lean_jinja();"
+    "from qaudit.static.templates.analyst_main import main; main()"
+)
+
+
+class Analyst:
+    """A process that waits for its one question.
+
+    It takes longer to start than to answer, so it may be started before it is known what to ask it.
+    """
+
+    def __init__(self) -> None:
+        """Start it.
+
+        Raises:
+            EngineFailure: no process can be started.
+        """
+        command = [sys.executable, "-I", "-S", "-c", BOOT.format(path=_import_path())]
+        # so much for the most templates; the question lowers it to what its own may take
+        command.append(str(CPU_S + MOST_TEMPLATES))
+        try:
+            self._child: subprocess.Popen[bytes] | None = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
+                start_new_session=True,
+            )
+        except OSError as error:
+            why = f"no process can be started to look at templates ({error.strerror})"
+            raise EngineFailure(why) from error
+
+    def take(self) -> "subprocess.Popen[bytes] | None":
+        """Return the process to whoever asks it first, and nothing to others."""
+        child, self._child = self._child, None
+        return child
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        child = self.take()
+        if child is not None:  # nobody had a question
+            child.kill()
+            with suppress(BrokenPipeError), child:
+                pass
 
 
 def analysed(
-    templates: Sequence[TemplateText], special_tokens: Mapping[str, str], *, together: bool = False
+    templates: Sequence[TemplateText],
+    special_tokens: Mapping[str, str],
+    *,
+    together: bool = False,
+    waiting: Analyst | None = None,
 ) -> list[TemplateFacts]:
     """Return the facts of each template, in their order; one that kills the analyst has that as its fact.
 
@@ -33,6 +89,7 @@ def analysed(
         templates: to look at.
         special_tokens: `bos_token` and the like, as templates know them.
         together: render each with the conversations that the conditions of any of them ask for.
+        waiting: a process that was started ahead, to ask first.
 
     Raises:
         EngineFailure: no process can be started.
@@ -45,7 +102,7 @@ def analysed(
         if deaths == MOST_DEATHS:
             facts += [TemplateFacts("not looked at: others ended the analyst again and again") for _ in rest]
             break
-        answers = list(_asked(rest, special_tokens, together=together))
+        answers = list(_asked(waiting, rest, special_tokens, together=together))
         facts += answers
         if len(answers) < len(rest):
             deaths += 1
@@ -61,7 +118,11 @@ def analysed(
 
 
 def _asked(
-    templates: Sequence[TemplateText], special_tokens: Mapping[str, str], *, together: bool
+    waiting: Analyst | None,
+    templates: Sequence[TemplateText],
+    special_tokens: Mapping[str, str],
+    *,
+    together: bool,
 ) -> Iterator[TemplateFacts]:
     """Yield facts until all are there or the process is gone."""
     request = {
@@ -69,31 +130,16 @@ def _asked(
         "special_tokens": dict(special_tokens),
         "together": together,
     }
-    command = [
-        sys.executable,
-        "-I",
-        "-S",
-        "-c",
-        BOOT.format(path=_import_path()),
-        str(CPU_S + len(templates)),
-    ]
-    try:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise EngineFailure(f"no process can be started to look at templates ({error.strerror})") from error
+    child = waiting.take() if waiting is not None else None
+    child = child if child is not None else Analyst().take()
+    if child is None:
+        return
     with child:
         try:
             if child.stdin is None or child.stdout is None:
                 return
             with suppress(BrokenPipeError):
-                child.stdin.write(json.dumps(request).encode() + b"\n")
+                child.stdin.write(f"{CPU_S + len(templates)}\n{json.dumps(request)}\n".encode())
                 child.stdin.close()
             for line in _lines(child.stdout.fileno(), len(templates)):
                 yield TemplateFacts.unpacked(json.loads(line))

@@ -1,16 +1,18 @@
 """The analyst process: takes templates over a pipe, parses and renders them within limits, tells facts.
 
-Started by `qaudit.static.templates.analyst`. One line of JSON comes in, one line for each template goes
+Started by `qaudit.static.templates.analyst`, maybe before it is known what to ask it. Two lines come in: how
+many seconds of processor time the request may take, and the request as JSON. One line for each template goes
 out, so that the parent knows which one a process died of.
 """
 
 import contextlib
+import gc
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from qaudit.confinement import Limits, confine
+from qaudit.confinement import Limits, bound_processor_time, confine
 from qaudit.sandboxed_templates import MAX_TEMPLATE_CHARACTERS, TemplateProblem
 from qaudit.static.templates.abstract_values import Guard
 from qaudit.static.templates.behaviour import rendered_facts
@@ -19,11 +21,13 @@ from qaudit.static.templates.costs import costs, endless
 from qaudit.static.templates.dataflow import Written, written_by
 from qaudit.static.templates.escapes import escapes
 from qaudit.static.templates.facts import Note, TemplateFacts
-from qaudit.static.templates.go_syntax import parsed_go
 from qaudit.static.templates.rendering import Renderer, TooCostly, limited, parsed
 
+if TYPE_CHECKING:
+    from jinja2 import nodes
+
 MEMORY_BYTES = 512 << 20
-READING_S = 2.0  # of processor time, to parse and follow one template
+READING_S = 0.4  # of processor time, to parse and follow one template; honest ones take a tenth of it
 
 
 def facts_of(
@@ -44,7 +48,7 @@ def facts_of(
         return facts
     try:
         with limited(READING_S):
-            template = parsed_go(text) if dialect == "go" else parsed(text)
+            template = _parsed(text, dialect)
             facts.notes += [*escapes(template), *costs(template), *endless(template)]
             written = written_by(template)
     except TemplateProblem as problem:
@@ -83,6 +87,14 @@ def facts_of(
     return facts
 
 
+def _parsed(text: str, dialect: str) -> "nodes.Template":
+    if dialect != "go":
+        return parsed(text)
+    from qaudit.static.templates.go_syntax import parsed_go  # its patterns take a while to compile
+
+    return parsed_go(text)
+
+
 def _guards(written: Written) -> list[Guard]:
     return [*written.compared, *(guard for text in written.texts for guard in text.guards)]
 
@@ -93,7 +105,7 @@ def conditions_of(text: str, dialect: str) -> list[Guard]:
         return []
     try:
         with limited(READING_S):
-            return _guards(written_by(parsed_go(text) if dialect == "go" else parsed(text)))
+            return _guards(written_by(_parsed(text, dialect)))
     except (TemplateProblem, TooCostly, RecursionError, MemoryError):
         return []
 
@@ -117,9 +129,14 @@ def serve(requests: TextIO, answers: TextIO) -> None:
 def main() -> None:
     """Confine, then serve on standard input and output."""
     confine(Limits(memory_bytes=MEMORY_BYTES, cpu_s=int(sys.argv[1])))
+    # what was imported stays; the boot turned collecting off for that
+    gc.freeze()
+    gc.enable()
     # a template is untrusted and its processes' last words may be anything: nobody reads them
     with contextlib.suppress(BrokenPipeError):
-        serve(sys.stdin, sys.stdout)
+        if processor_s := sys.stdin.readline():  # else there was nothing to ask
+            bound_processor_time(int(processor_s))
+            serve(sys.stdin, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from qaudit.static.templates.abstract_values import Guard
+from qaudit.static.templates.beside import beside_facts
 from qaudit.static.templates.conditions import HIGH, grade_of
 from qaudit.static.templates.conversations import Message, Talk, plain_talks, varied_talks
 from qaudit.static.templates.facts import Note, TemplateFacts
@@ -19,11 +20,9 @@ _MARK = re.compile(r"⟦[a-z]+⟧")
 _HEAD_ROLE = re.compile(
     r"\b(user|assistant|system|model|human|bot)\b(?:\W|<[^<>]{0,60}>|\[[^\[\]]{0,40}\])*$", re.IGNORECASE
 )
-_KEY_AND_VALUE = re.compile(r"^[\w' -]{1,40}:")
 _SAME_ROLE = {"model": "assistant", "bot": "assistant", "human": "user"}
 _BETWEEN_MARKERS = re.compile(r"<[^<>]{1,60}>|\[/?[A-Z_]{2,40}\]")
 _LABEL = re.compile(r"[#\s]*[\w ]{1,40}:\s*")
-_SYSTEM_TURN = re.compile(r"(?=<[^<>]{0,40}system[^<>]{0,40}>|<\|im_start\|>system)", re.IGNORECASE)
 MOST_FIXED = 20
 MOST_SHOWN = 300
 
@@ -48,8 +47,7 @@ def rendered_facts(renderer: Renderer, guards: Sequence[Guard], facts: TemplateF
         *_reordered(plain),
         *_prefill(plain),
     ]
-    if not renderer.with_tools:  # else it is how tools are explained
-        notes += _after_system(plain)
+    notes += beside_facts(renderer, plain)
     # with a system message of the deployer's the template may say other things than without one
     plainest = [_lines(plain[name].skeleton) for name in ("question", "system") if not plain[name].error]
     told = dict.fromkeys(line for lines in plainest for line in lines if is_prose(line))
@@ -217,39 +215,6 @@ def _prefill(plain: dict[str, Rendering]) -> Iterator[Note]:
     whole = _BETWEEN_MARKERS.split(tail)[-1]
     if is_prose(whole, 2) and not _is_label(whole):
         yield Note("prefill", 0, whole.strip()[:MOST_SHOWN], "", 2)
-
-
-def _after_system(plain: dict[str, Rendering]) -> Iterator[Note]:
-    """Yield sentences that the template puts into the system turn, before or after what is said there."""
-    rendering = plain["system-turns"]
-    if rendering.error or "⟦system⟧" not in rendering.skeleton:
-        return
-    head, rest = rendering.skeleton.split("⟦system⟧", 1)
-    within = _MARK.split(rest)[0]
-    # up to the first marker the words belong to the system message
-    first = _BETWEEN_MARKERS.split(within)[0]
-    for line in first.splitlines():
-        if is_prose(line) and not _KEY_AND_VALUE.match(line.strip()):
-            yield Note(
-                "system-text",
-                0,
-                line.strip()[:MOST_SHOWN],
-                "after the given system message, as part of it",
-                2,
-            )
-    if re.search(r"\bsystem\b", head.rpartition("\n")[0] or head, re.IGNORECASE):
-        turns = _SYSTEM_TURN.split(head)
-        # a system turn of its own before the given one
-        for turn in turns[1:-1]:
-            said = [line for line in markers_removed(turn).splitlines() if is_prose(line)]
-            if said:
-                yield Note(
-                    "system-turn",
-                    0,
-                    " ".join(said)[:MOST_SHOWN],
-                    "in a system turn of its own, before the given one",
-                    1,
-                )
 
 
 def _new_words(text: str, known: set[str], own: set[str]) -> list[str]:

@@ -7,13 +7,15 @@ that its conditions compare with. So a branch is reached whatever words open it.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from qaudit.static.templates.abstract_values import ANY_ROLE, Guard
 from qaudit.static.templates.prose import is_markup
 
 MOST_TRIGGERS, MOST_LENGTH, MOST_MESSAGES = 10, 20_000, 64
 LONG_CONTENT = 6000
+ArgumentForm = Literal["objects", "texts"]
+TOOL_ANSWERED = "where a tool has answered"
 PLAIN_TOOLS = ("fetch_weather",)
 MANY_TURNS = 7
 PLAIN_DAY = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
@@ -25,10 +27,11 @@ OTHER_DAYS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; `content` begins and ends with words that no template has."""
+    """One message; `content`, where there is any, begins and ends with words that no template has."""
 
     role: str
     content: str
+    calls: str = ""  # the name of a tool that the message calls
 
     @property
     def mark(self) -> str:
@@ -46,6 +49,7 @@ class Talk:
         why: what it differs in.
         day: what the clock says.
         guard: the condition that it was made for.
+        form: whether a call's arguments are an object or a text of JSON.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Talk:
     day: datetime = PLAIN_DAY
     generation: bool = True
     guard: Guard | None = field(default=None, compare=False)
+    form: ArgumentForm = "objects"
 
 
 def said(role: str, number: int, before: str = "", after: str = "") -> Message:
@@ -78,6 +83,23 @@ def plain_talks() -> list[Talk]:
         Talk("long-talk", turns, "turns", f"{len(turns)} messages instead of 3"),
         Talk("long-system-talk", (system, *turns), "system-turns", f"{len(turns) + 1} messages instead of 4"),
     ]
+
+
+def tool_talks() -> list[list[Talk]]:
+    """Return conversations with a tool's result, last and not, each in the ways that templates want."""
+    asked, result, final = said("user", 1), said("tool", 3), said("assistant", 4)
+    calls = [Message("assistant", content, PLAIN_TOOLS[0]) for content in ("", said("assistant", 2).content)]
+    forms: tuple[ArgumentForm, ...] = ("objects", "texts")
+    several: list[list[Talk]] = []
+    for name, rest in (("tool-result", (result,)), ("tool-turns", (result, final))):
+        ways = [
+            Talk(f"{name} {form}", (asked, call, *rest), "tools", TOOL_ANSWERED, PLAIN_TOOLS, form=form)
+            for call in calls
+            for form in forms
+        ]
+        # some know no calls, and some no result without one
+        several.append([*ways, Talk(f"{name} bare", (asked, *rest), "tools", TOOL_ANSWERED, PLAIN_TOOLS)])
+    return several
 
 
 def varied_talks(guards: Iterable[Guard], *, system: bool) -> Iterator[Talk]:
@@ -228,3 +250,9 @@ def tools_as_given(names: Sequence[str]) -> list[dict[str, Any]]:
         {"type": "function", "function": {"name": name, "description": "qztool", "parameters": described}}
         for name in names
     ]
+
+
+def calls_as_given(name: str, form: ArgumentForm) -> list[dict[str, Any]]:
+    """Return one call of a tool as OpenAI's API writes it; Mistral's templates want nine characters as id."""
+    arguments: object = {"place": "qzplace"} if form == "objects" else '{"place": "qzplace"}'
+    return [{"id": "qzcall001", "type": "function", "function": {"name": name, "arguments": arguments}}]

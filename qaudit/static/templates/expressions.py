@@ -14,50 +14,21 @@ from jinja2 import nodes
 from qaudit.static.templates.abstract_values import (
     ANY_ROLE,
     NOTHING,
-    Guard,
     Value,
     depending,
     either,
     literal,
     ref,
 )
-from qaudit.static.templates.comparisons import compared, looked_up, measured, own_guards
+from qaudit.static.templates.comparisons import compared, measured, own_guards
+from qaudit.static.templates.conversation_parts import ROLE_NAMES, part_of, source
+from qaudit.static.templates.filters import SPLITS, applied
 from qaudit.static.templates.folding import folded
 
 MOST_STEPS = 20_000  # honest templates take a twentieth
-ROLE_NAMES = {
-    "model": "assistant", "bot": "assistant", "gpt": "assistant", "ai": "assistant", "chatbot": "assistant",
-    "human": "user", "developer": "system", "ipython": "tool", "function": "tool", "observation": "tool",
-    "tool_response": "tool", "tool_results": "tool",
-}  # fmt: skip
-_SOURCES = {
-    "messages": ref("messages"), "tools": ref("tools"), "functions": ref("tools"), "documents": ref("schema"),
-    "strftime_now": ref("clock"), "date_string": ref("date"), "now": ref("date"), "today": ref("date"),
-    # names of Ollama's templates
-    "system": ref("content", roles=frozenset({"system"})),
-    "prompt": ref("content", roles=frozenset({"user"})),
-    "response": ref("content", roles=frozenset({"assistant"})),
-}  # fmt: skip
-_ASSISTANT_KEYS = {"reasoning_content", "reasoning", "thinking", "thought", "arguments"}
-_SAME = {
-    "list", "safe", "tojson", "string", "trim", "strip", "lstrip", "rstrip", "items", "dictsort", "dict",
-    "copy", "keys", "values", "int", "float", "abs", "round", "e", "escape", "forceescape", "first", "last",
-    "batch", "slice", "sort", "unique", "d", "default", "join", "indent", "expandtabs", "get", "flatten",
-    "update", "json",
-}  # fmt: skip
-_SPLITS = {"split", "rsplit", "splitlines", "partition", "rpartition"}
-_QUESTIONS = {
-    "startswith", "endswith", "count", "find", "rfind", "index", "rindex", "isdigit", "isalpha", "isupper",
-    "islower", "isspace", "isalnum", "istitle", "isnumeric", "isdecimal", "isascii", "wordcount", "min",
-    "max", "sum", "contains",
-}  # fmt: skip
 _OF_FORM = {
     "defined", "undefined", "none", "string", "mapping", "iterable", "sequence", "number", "boolean",
     "integer", "float", "callable", "true", "false", "filter", "test", "escaped", "odd", "even",
-}  # fmt: skip
-_COMPARING = {
-    "eq", "equalto", "==", "ne", "!=", "lt", "lessthan", "gt", "greaterthan", "ge", "le", "in", "sameas",
-    "<", ">", "<=", ">=", "divisibleby", "upper", "lower", "match", "search",
 }  # fmt: skip
 
 
@@ -72,7 +43,7 @@ class Expressions:
         self.call_macro: Callable[[str, Sequence[Value], dict[str, Value]], Value] = lambda *_: NOTHING
         self._by_node: dict[type[nodes.Node], Callable[[Any], Value]] = {
             nodes.Name: self._name,
-            nodes.Getattr: lambda n: self._part(self.value(n.node), literal(n.attr, n.lineno), n.lineno),
+            nodes.Getattr: lambda n: self.part(self.value(n.node), literal(n.attr, n.lineno)),
             nodes.Getitem: self._item,
             nodes.Call: self._call,
             nodes.Filter: self._filter,
@@ -128,81 +99,25 @@ class Expressions:
         known = self.variables.get(node.name)
         if known is not None:
             return known
-        return _SOURCES.get(node.name, ref("option"))
+        return source(node.name)
 
     def _item(self, node: nodes.Getitem) -> Value:
         value = self.value(node.node)
         if isinstance(node.arg, nodes.Slice):
             bounds = [self.value(b) for b in (node.arg.start, node.arg.stop, node.arg.step) if b is not None]
             guards = own_guards(bounds)
-            cut = "content" in value.refs and not any(edit.how in _SPLITS for edit in value.edits)
+            cut = "content" in value.refs and not any(edit.how in SPLITS for edit in value.edits)
             if cut:
                 shown = tuple(str(b.constant) for b in bounds if b.constant is not ...)
                 value = value.edited("slice", shown, node.lineno)
             return value.plain().guarded(guards) if value.texts else value.plain()
-        return self._part(value, self.value(node.arg), node.lineno)
+        return self.part(value, self.value(node.arg))
 
-    def _part(self, of: Value, key: Value, line: int) -> Value:
-        name = key.constant if isinstance(key.constant, str) else ""
-        if of.space and name:
-            return self._space_part(of, name)
-        refs, roles = self._part_refs(of.refs, name)
-        found = Value(
-            frozenset(refs),
-            roles or (of.roles if "content" in refs else frozenset()),
-            of.texts,
-            of.guards,
-            of.edits,
-            of.against if "date" in refs else frozenset(),
-        )
-        # which of the template's own texts is taken depends on what is looked up
-        taken_by = [*key.guards, *looked_up(key, of)]
-        return found.guarded(taken_by) if of.texts else found
-
-    def _part_refs(self, refs: frozenset[str], name: str) -> tuple[set[str], frozenset[str]]:
-        found: set[str] = set()
-        roles: frozenset[str] = frozenset()
-        for part in refs:
-            match part:
-                case "messages":
-                    found.add("message")
-                case "message" if name == "role":
-                    found.add("role")
-                case "message" if name in _ASSISTANT_KEYS:
-                    found, roles = found | {"content"}, roles | {"assistant"}
-                case "message" if name == "content" or not name:
-                    found, roles = found | {"content"}, roles | self.roles
-                case "message" if name == "tool_calls":
-                    found.add("calls")
-                case "content" | "part" if name == "type":
-                    found.add("type")
-                case "part":
-                    found, roles = found | {"content"}, roles | self.roles
-                case "content":
-                    found.add("content")
-                case "tools" | "tool" if name == "name":
-                    found.add("tool-name")
-                case "tools" | "tool" if name in ("", "function"):
-                    found.add("tool")
-                case "calls" if name == "name":
-                    found.add("tool-name")
-                case "calls" if name in _ASSISTANT_KEYS:
-                    found, roles = found | {"content"}, roles | {"assistant"}
-                case "calls":
-                    found.add("calls")
-                case "loop" if name in ("first", "last"):
-                    found.add("form")
-                case "loop" if name == "length":
-                    found.add("count")
-                case "loop" if name in ("previtem", "nextitem"):
-                    found.add("message")
-                case "loop":
-                    found.add("position")
-                case "tools" | "tool" | "schema" | "message":
-                    found.add("schema")
-                case _:
-                    found.add(part)
-        return found, roles
+    def part(self, of: Value, key: Value) -> Value:
+        """Return what lies in a value under a key."""
+        if of.space and isinstance(key.constant, str) and key.constant:
+            return self._space_part(of, key.constant)
+        return part_of(of, key, self.roles)
 
     def _space_part(self, space: Value, name: str) -> Value:
         return self.spaces.get(space.space, {}).get(name, NOTHING)
@@ -213,7 +128,7 @@ class Expressions:
         arguments += [self.value(more) for more in (node.dyn_args, node.dyn_kwargs) if more is not None]
         if isinstance(node.node, nodes.Getattr):
             owner = self.value(node.node.node)
-            return self._applied(node.node.attr, owner, [*arguments, *named.values()], node.lineno)
+            return applied(node.node.attr, owner, [*arguments, *named.values()], node.lineno, self)
         if isinstance(node.node, nodes.Name):
             match node.node.name:
                 case "namespace" | "dict":
@@ -244,83 +159,8 @@ class Expressions:
         named: dict[str, Value] = {str(pair.key): self.value(pair.value) for pair in node.kwargs}
         arguments = [*(self.value(argument) for argument in node.args), *named.values()]
         if node.name == "map" and "attribute" in named:
-            return self._part(self._part(owner, NOTHING, node.lineno), named["attribute"], node.lineno)
-        return self._applied(node.name, owner, arguments, node.lineno)
-
-    def _applied(self, name: str, owner: Value, arguments: list[Value], line: int) -> Value:
-        """Return what a filter or method of that name gives."""
-        joined = either(owner, *arguments).plain() if arguments else owner.plain()
-        constants = tuple(text.text for argument in arguments for text in argument.texts)
-        match name:
-            case "length" | "__len__":
-                return self._length(owner)
-            case "get":
-                found = self._part(owner, arguments[0], line) if arguments else owner
-                return either(found, *arguments[1:]).plain()
-            case "random":
-                return joined.guarded([Guard("chance", frozenset())])
-            case "attr":
-                return self._part(owner, arguments[0], line) if arguments else owner
-            case "string" | "tojson" | "json" if "messages" in owner.refs or "message" in owner.refs:
-                return either(owner, ref("content", roles=self.roles)).plain()
-            case "string" | "tojson" | "json" if "tools" in owner.refs:
-                return either(owner, ref("tool-name")).plain()
-            case "groupby" | "unique" | "sort" if arguments and "messages" in owner.refs:
-                key = self._part(self._part(owner, NOTHING, line), arguments[0], line)
-                return either(owner, key).plain()
-            case "select" | "reject" if "content" in owner.refs and arguments:
-                # words of a message that are left out
-                return self._selected(name, owner, arguments, line).edited(name, constants[1:], line)
-            case "selectattr" | "rejectattr" | "select" | "reject":
-                return self._selected(name, owner, arguments, line)
-            case "map":
-                inner = next((text.text for text in arguments[0].texts), "") if arguments else ""
-                return self._applied(inner, owner, arguments[1:], line) if inner != "map" else joined
-            case "join" | "format":
-                return joined
-            case "replace" | "removeprefix" | "removesuffix" | "translate":
-                edited = owner.edited(name, constants[:2], line)
-                put_in = either(edited, *arguments[1:2]).plain()
-                guards = (
-                    [Guard("content", owner.roles, frozenset(constants[:1]))]
-                    if "content" in owner.refs
-                    else []
-                )
-                replaced = tuple(text for text in put_in.guarded(guards).texts if text not in edited.texts)
-                return Value(
-                    edited.refs, edited.roles, (*edited.texts, *replaced), edited.guards, edited.edits
-                )
-        if name in _SPLITS:
-            return owner.edited(name, constants[:1], line)
-        if name in _QUESTIONS:
-            asked = arguments[0] if arguments else Value(against=frozenset({name}))
-            subject = either(owner, *arguments) if name == "contains" else owner
-            return depending([*compared(subject, asked), *own_guards([owner, *arguments])])
-        if name in _SAME:
-            return joined
-        return joined.edited(name, constants[:2], line)
-
-    def _length(self, owner: Value) -> Value:
-        if "messages" in owner.refs:
-            return Value(frozenset({"count"}), guards=owner.guards)
-        if "content" in owner.refs and not any(edit.how in _SPLITS for edit in owner.edits):
-            return Value(frozenset({"length"}), owner.roles, guards=owner.guards)
-        if "content" in owner.refs:
-            # how often something occurs
-            constants = frozenset(c for edit in owner.edits for c in edit.constants)
-            return depending([Guard("content", owner.roles, constants), *owner.guards])
-        return Value(frozenset({"form"}), guards=owner.guards)
-
-    def _selected(self, name: str, owner: Value, arguments: list[Value], line: int) -> Value:
-        subject, rest = owner, arguments
-        if name.endswith("attr") and arguments:
-            subject, rest = self._part(self._part(owner, NOTHING, line), arguments[0], line), arguments[1:]
-        elif "messages" in owner.refs:
-            subject = NOTHING
-        asked = {text.text for text in rest[0].texts} if rest else set()
-        if not asked & _COMPARING:
-            return owner.plain()
-        return owner.plain().guarded(compared(subject, either(NOTHING, *rest[1:])))
+            return self.part(self.part(owner, NOTHING), named["attribute"])
+        return applied(node.name, owner, arguments, node.lineno, self)
 
     def _test(self, node: nodes.Test) -> Value:
         subject = self.value(node.node)

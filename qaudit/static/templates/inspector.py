@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from qaudit.errors import EngineFailure
 from qaudit.findings import Surface
 from qaudit.static.model_parts import Examined, TemplateText, VocabularyView
-from qaudit.static.templates.analyst import analysed
+from qaudit.static.templates.analyst import Analyst, analysed
 from qaudit.static.templates.copies import BOOK as COPIES
 from qaudit.static.templates.copies import Copies
 from qaudit.static.templates.markers import BOOK as MARKERS
@@ -18,6 +18,7 @@ def inspect_templates(
     templates: Sequence[TemplateText],
     special_tokens: Mapping[str, str],
     vocabulary: VocabularyView | None = None,
+    waiting: Analyst | None = None,
 ) -> Examined:
     """Look at the templates of one model.
 
@@ -25,6 +26,7 @@ def inspect_templates(
         templates: from wherever they lie.
         special_tokens: `bos_token` and the like, as templates know them.
         vocabulary: the model's, to see whether it has the markers that templates write.
+        waiting: a process that was started ahead, to ask.
 
     Raises:
         EngineFailure: no process can be started to look at them.
@@ -32,7 +34,7 @@ def inspect_templates(
     examined = Examined()
     if not templates:
         return examined
-    facts = analysed(templates, special_tokens)
+    facts = analysed(templates, special_tokens, waiting=waiting)
     for template, known in zip(templates, facts, strict=True):
         examined.findings += BOOK.findings(Analysed(template, known))
         examined.findings += TEXT.findings(template)

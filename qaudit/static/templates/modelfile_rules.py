@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from qaudit.static.hidden_characters import hidden, named, shown
+from qaudit.static.hidden_characters import gravity, hidden, named, shown
 from qaudit.static.rules import Hit, RuleBook
 from qaudit.static.templates.prose import words
 
@@ -198,8 +198,8 @@ def instructions(modelfile: Modelfile) -> Iterator[Hit]:
 def hidden_characters(modelfile: Modelfile) -> Iterator[Hit]:
     """In everything but the template, which has a rule of its own."""
     for item in modelfile.instructions:
-        if item.word != "TEMPLATE" and (found := hidden(item.value)):
-            yield Hit(f"{modelfile.name}, line {item.line}", f"{item.word}: {named(found)}")
+        if item.word != "TEMPLATE" and (found := hidden(item.value, marks=True)):
+            yield Hit(f"{modelfile.name}, line {item.line}", f"{item.word}: {named(found)}", gravity(found))
 
 
 @BOOK.rule(

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 from jinja2 import nodes
+from jinja2.exceptions import TemplateError
+from jinja2.runtime import Context
+from jinja2.utils import pass_context
 
 from qaudit.sandboxed_templates import (
     MAX_RENDERED_CHARACTERS,
@@ -22,11 +24,19 @@ from qaudit.sandboxed_templates import (
     compiled_template,
     rendered_text,
 )
-from qaudit.static.templates.conversations import PLAIN_TOOLS, Message, Talk, tools_as_given
+from qaudit.static.templates.conversations import (
+    PLAIN_TOOLS,
+    ArgumentForm,
+    Message,
+    Talk,
+    calls_as_given,
+    tools_as_given,
+)
 
-MOST_PER_TALK_S = 0.3  # of processor time; honest templates take a thousandth
+MOST_PER_TALK_S = 0.2  # of processor time; honest templates take a thousandth
 DATE_MARK = "⟦date⟧"
-MOST_IN_ALL_S = 2.0
+MOST_IN_ALL_S = 0.6  # of honest templates the dearest takes an eighth
+COMPILING_S = 0.3
 MOST_PIECES = 5000
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 _TRACE = "qaudit_trace"
@@ -66,6 +76,7 @@ class Renderer:
 
         Raises:
             TemplateProblem: it does not compile.
+            TooCostly: it takes too long to compile.
         """
         self._deadline = time.process_time() + MOST_IN_ALL_S
         self._pieces: list[tuple[int, str]] = []
@@ -82,7 +93,8 @@ class Renderer:
         # Ollama renders a template that knows no list of messages once for each question
         self._by_turn = go and not any(name.name == "messages" for name in template.find_all(nodes.Name))
         self._go = go
-        self._compiled = compiled_template(template, environment)
+        with limited(COMPILING_S, "compiling it"):
+            self._compiled = compiled_template(template, environment)
 
     def render(self, talk: Talk) -> Rendering:
         """Render one conversation.
@@ -134,10 +146,7 @@ class Renderer:
                 given["system"] = ""
 
     def _variables(self, talk: Talk) -> dict[str, Any]:
-        messages = [
-            {"role": m.role, "content": [{"type": "text", "text": m.content}] if self.in_parts else m.content}
-            for m in talk.messages
-        ]
+        messages = [self._as_given(message, talk.form) for message in talk.messages]
         names = talk.tools or (PLAIN_TOOLS if self.with_tools else ())
         tools = tools_as_given(names) if names else None
         return {
@@ -148,6 +157,19 @@ class Renderer:
             "add_generation_prompt": talk.generation,
         }
 
+    def _as_given(self, message: Message, form: ArgumentForm) -> dict[str, Any]:
+        content: object = message.content
+        if self.in_parts and message.content:
+            content = [{"type": "text", "text": message.content}]
+        given: dict[str, Any] = {"role": message.role, "content": content}
+        if message.calls:
+            # where nothing is said beside the call, some templates look for none rather than for ""
+            given["content"] = content or None
+            given["tool_calls"] = calls_as_given(message.calls, form)
+        if message.role == "tool":
+            given |= {"name": PLAIN_TOOLS[0], "tool_call_id": "qzcall001"}
+        return given
+
     def _clock(self, form: str) -> str:
         written = self._talk.day.strftime(form[:100]) if self._talk else ""
         # a lone number would mask every such number in the text
@@ -157,8 +179,8 @@ class Renderer:
 
     def _tracing(self) -> Callable[..., object]:
         # what asks for the context is not worked out when the template is compiled
-        @jinja2.pass_context
-        def trace(_context: jinja2.runtime.Context, value: object, line: int) -> object:
+        @pass_context
+        def trace(_context: Context, value: object, line: int) -> object:
             if isinstance(value, str) and value and len(self._pieces) < MOST_PIECES:
                 self._pieces.append((line, value))
             return value
@@ -226,7 +248,7 @@ def parsed(text: str) -> nodes.Template:
     """
     try:
         return chat_environment().parse(text)
-    except (jinja2.TemplateError, RecursionError, ValueError) as error:
+    except (TemplateError, RecursionError, ValueError) as error:
         line = getattr(error, "lineno", 0)
         raise TemplateProblem(
             f"{' '.join(str(error).split())[:200]}{f' (line {line})' if line else ''}"

@@ -29,6 +29,7 @@ BOOK: RuleBook[Analysed] = RuleBook(
     "template", "what a chat template can do, and what it does to a conversation"
 )
 _GRADES: dict[int, Severity] = {1: "info", 2: "medium", 3: "high"}
+_COMMANDS: dict[int, Severity] = {1: "low", 2: "medium", 3: "high"}
 
 
 @BOOK.rule(
@@ -241,7 +242,9 @@ def prefill(case: Analysed) -> Iterator[Hit]:
     sources=(ARTICLE,),
 )  # fmt: skip
 def hidden_instruction(case: Analysed) -> Iterator[Hit]:
-    """Sentences in the given system message, beside it, or between questions and answers."""
+    """Sentences beside the given system message, between questions and answers, or in turns of tools."""
+    for note in case.facts.of_kind("commands"):
+        yield Hit(case.at(note), f"{note.why}: {note.text!r}", _COMMANDS[note.grade])
     for note in case.facts.of_kind("turn-text"):
         yield Hit(case.at(note), f"{note.why}: {note.text!r}", "high" if note.grade == 2 else "medium")
     for kind in ("system-text", "system-turn"):
@@ -261,6 +264,8 @@ def fixed_text(case: Analysed) -> Iterator[Hit]:
     """What is there for every plain question."""
     if case.facts.fixed:
         yield Hit(case.template.location, " / ".join(case.facts.fixed))
+    for note in case.facts.of_kind("tool-text"):
+        yield Hit(case.at(note), f"{note.why}: {note.text!r}")
 
 
 @BOOK.rule(

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import islice
 
-from qaudit.static.hidden_characters import hidden, named, shown
+from qaudit.static.hidden_characters import gravity, hidden, named, shown
 from qaudit.static.model_parts import TemplateText
 from qaudit.static.rules import Hit, RuleBook
 
@@ -54,9 +54,9 @@ def _place(template: TemplateText, at: int) -> str:
 )  # fmt: skip
 def hidden_characters(template: TemplateText) -> Iterator[Hit]:
     """Direction overrides, zero-width characters, tags, controls."""
-    found = hidden(template.text[:MOST_SEARCHED])
+    found = hidden(template.text[:MOST_SEARCHED], marks=True)
     if found:
-        yield Hit(_place(template, found[0].at), named(found))
+        yield Hit(_place(template, found[0].at), named(found), gravity(found))
 
 
 @BOOK.rule(

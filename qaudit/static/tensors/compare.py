@@ -8,7 +8,7 @@ from qaudit.findings import Finding
 from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.model_parts import ModelParts
 from qaudit.static.rules import Hit, RuleBook
-from qaudit.static.tensors.faults import shown
+from qaudit.static.tensors.shapes import shape_text
 from qaudit.static.tensors.table import Row, TensorTable, table_of, under_shared_names
 
 
@@ -90,7 +90,7 @@ def extra(pair: TablePair) -> Iterator[Hit]:
     stacks = _expert_stacks(pair.theirs)
     for name, row in pair.mine.items() if pair.same_format else ():
         if name not in pair.theirs and not _BUFFERS.fullmatch(name):
-            told = f"{row.what.type} {shown(row.what.shape or ())}"
+            told = f"{row.what.type} {shape_text(row.what.shape or ())}"
             usual = _HEAD.fullmatch(name) or _experts(name) in stacks
             yield Hit(_at(pair.candidate, name), told, "info" if usual else None)
 
@@ -137,7 +137,7 @@ def shape(pair: TablePair) -> Iterator[Hit]:
         elif _without_ones(mine) != _without_ones(theirs):
             rows_only = _EMBEDDING.fullmatch(name) and mine[1:] == theirs[1:]
             turned = sorted(mine) == sorted(theirs) and len(mine) > 2
-            told = f"{shown(mine)}, {shown(theirs)} in the reference"
+            told = f"{shape_text(mine)}, {shape_text(theirs)} in the reference"
             yield Hit(_at(pair.candidate, name), told, "info" if turned else "medium" if rows_only else None)
 
 

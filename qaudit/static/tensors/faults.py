@@ -7,6 +7,7 @@ from typing import Literal
 
 from qaudit.findings import Severity
 from qaudit.static.tensors.modules import Module
+from qaudit.static.tensors.shapes import shape_text
 
 Code = Literal["part-missing", "part-type", "part-shape", "bits", "group", "state"]
 PER_WORD_BITS = 32
@@ -46,15 +47,12 @@ def typed(module: Module, part: str, types: Collection[str]) -> Iterator[Fault]:
 def shaped(module: Module, part: str, *shapes: tuple[int, ...]) -> Iterator[Fault]:
     """Tell where a part has none of the shapes that the other parts ask for."""
     if part in module.parts and module.shape(part) not in shapes:
-        wanted = " or ".join(dict.fromkeys(shown(shape) for shape in shapes))
+        wanted = " or ".join(dict.fromkeys(shape_text(shape) for shape in shapes))
         yield Fault(
-            "part-shape", module.place, f"{part} is {shown(module.shape(part))}, the others ask for {wanted}"
+            "part-shape",
+            module.place,
+            f"{part} is {shape_text(module.shape(part))}, the others ask for {wanted}",
         )
-
-
-def shown(shape: tuple[int, ...]) -> str:
-    """Return a shape as people write it."""
-    return "x".join(map(str, shape[:8])) or "a scalar"
 
 
 def up(count: int, by: int) -> int:

@@ -5,7 +5,7 @@ from qaudit.static.byte_source import ByteSource
 from qaudit.static.case import Case
 from qaudit.static.kinds import HEAD_BYTES, content_of
 from qaudit.static.model_parts import Examined, ModelParts, TensorRow
-from qaudit.static.tensors import header_rules, name_rules, plain_values
+from qaudit.static.tensors import foreign_bytes, header_rules, name_rules, plain_values
 from qaudit.static.tensors.safetensors_walk import SafetensorsWalk
 from qaudit.static.tensors.weight_files import walked
 
@@ -24,6 +24,12 @@ def inspect_safetensors(source: ByteSource, case: Case) -> Examined:
     state = Surface(source.name, "safetensors", "examined" if walk.complete else "partial", walk.why)
     findings = header_rules.BOOK.findings(walk) + name_rules.BOOK.findings(walk)
     surfaces = [state]
+    if source.local:
+        begun = foreign_bytes.starts(source, walk)
+        findings += foreign_bytes.BOOK.findings(begun)
+        if begun.left_out:
+            why = f"the beginnings of {begun.left_out} tensors were not looked at"
+            surfaces.append(Surface(source.name, "weights", "partial", why))
     if plain_values.is_read(source, deep=case.deep):
         findings += plain_values.BOOK.findings(plain_values.ValueCase(source, walk))
     elif walk.tensors:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
+from qaudit.static.carried import payloads
 from qaudit.static.hidden_characters import CONTROLS, UNSEEN
 from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.rules import Hit, RuleBook
@@ -97,6 +99,22 @@ def metadata_hidden(walk: SafetensorsWalk) -> Iterator[Hit]:
         if found:
             place = f"{walk.name}:__metadata__.{_short(key)}"
             yield Hit(place, f"{found.group()!a} in {text[max(0, found.start() - 30) :][:90]!a}")
+
+
+@BOOK.rule(
+    "metadata-blob", "medium",
+    title="metadata holds a run of encoded bytes",
+    why="Nothing in it needs to be unreadable; a program beside the file can decode and run it. One that "
+    "decodes to a program, an archive, a pickle or code is high.",
+    remedy="decode it and see", sources=("CWE-506",),
+)  # fmt: skip
+def metadata_blob(walk: SafetensorsWalk) -> Iterator[Hit]:
+    """Find the first run of each value; pictures are kept there by trainers of adapters."""
+    for key, text in _texts(walk):
+        for payload in islice(payloads(text), 1):
+            yield Hit(
+                f"{walk.name}:__metadata__.{_short(key)}", payload.told(), "high" if payload.what else None
+            )
 
 
 @BOOK.rule(

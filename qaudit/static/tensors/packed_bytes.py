@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from qaudit.static.configs.lenient_json import read_json
 from qaudit.static.configs.quantization import Claim
 from qaudit.static.tensors.dtypes import SCALE_FLOATS
-from qaudit.static.tensors.faults import Fault, required, shaped, shown, typed, up
+from qaudit.static.tensors.faults import Fault, required, shaped, typed, up
 from qaudit.static.tensors.modules import STATE, Module
+from qaudit.static.tensors.shapes import shape_text
 
 MAX_STATE = 1 << 16  # bytes of JSON
 # codes of so many bits in a byte, or in a 32-bit word for three bits
@@ -66,7 +67,7 @@ def check_state(module: Module, raw: bytes) -> Iterator[Fault]:
         count *= length
     codes = module.parts["weight"].tensor.size if "weight" in module.parts else up(count, 2)
     if codes != up(count, 2):
-        text = f"quant_state tells {shown(tuple(shape))}, {codes} bytes of codes are there"
+        text = f"quant_state tells {shape_text(tuple(shape))}, {codes} bytes of codes are there"
         yield Fault("state", module.place, text, "critical")
         return
     blocks = up(count, block)
@@ -100,7 +101,7 @@ def check_hqq(module: Module, claim: Claim | None) -> Iterator[Fault]:
     scales = module.parts["scale"].tensor.elements
     zeros = module.parts["zero"].tensor.elements
     if scales != zeros and 1 not in (scales, zeros):
-        text = f"scale is {shown(module.shape('scale'))}, zero {shown(module.shape('zero'))}"
+        text = f"scale is {shape_text(module.shape('scale'))}, zero {shape_text(module.shape('zero'))}"
         yield Fault("part-shape", module.place, text)
     codes = module.parts["W_q"].tensor
     if claim is None or claim.bits not in _HQQ_PER_VALUE or not scales or codes.dtype in SCALE_FLOATS:

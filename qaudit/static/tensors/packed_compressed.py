@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from qaudit.static.configs.quantization import Claim, weight_schemes
 from qaudit.static.tensors.dtypes import SCALE_FLOATS
-from qaudit.static.tensors.faults import Fault, required, shaped, shown, typed, up
+from qaudit.static.tensors.faults import Fault, required, shaped, typed, up
 from qaudit.static.tensors.modules import Module
 from qaudit.static.tensors.packed_floats import nvfp4
+from qaudit.static.tensors.shapes import shape_text
 
 _SPARSE = frozenset({"marlin-24", "sparse-24-bitmask", "sparse-bitmask"})
 
@@ -37,10 +38,12 @@ def check_compressed(module: Module, claim: Claim | None) -> Iterator[Fault]:
         and scale not in ((), (1,), (1, 1), (outputs,))
         and (len(scale) != 2 or scale[0] != outputs)
     ):
-        yield Fault("part-shape", module.place, f"weight_scale is {shown(scale)} for {outputs} outputs")
+        yield Fault("part-shape", module.place, f"weight_scale is {shape_text(scale)} for {outputs} outputs")
     zero = module.shape("weight_zero_point") if "weight_zero_point" in module.parts else None
     if zero is not None and scale is not None and len(zero) == 2 == len(scale) and zero[1] != scale[1]:
-        yield Fault("part-shape", module.place, f"zero points are {shown(zero)}, scales {shown(scale)}")
+        yield Fault(
+            "part-shape", module.place, f"zero points are {shape_text(zero)}, scales {shape_text(scale)}"
+        )
 
 
 def check_shape_values(module: Module, values: tuple[int, ...], claim: Claim | None) -> Iterator[Fault]:
@@ -50,7 +53,7 @@ def check_shape_values(module: Module, values: tuple[int, ...], claim: Claim | N
         return
     outputs, inputs = values
     if outputs != packed[0] or not 0 < inputs < 1 << 40:
-        text = f"weight_shape says {outputs}x{inputs}, {shown(packed)} words are packed"
+        text = f"weight_shape says {outputs}x{inputs}, {shape_text(packed)} words are packed"
         yield Fault("part-shape", module.place, text)
         return
     schemes = weight_schemes(claim) if claim is not None else []

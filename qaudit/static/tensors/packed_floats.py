@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from qaudit.static.configs.quantization import Claim
 from qaudit.static.tensors.dtypes import EIGHT_BIT_FLOATS, SCALE_FLOATS
-from qaudit.static.tensors.faults import Fault, required, shaped, shown, typed, up
+from qaudit.static.tensors.faults import Fault, required, shaped, typed, up
 from qaudit.static.tensors.modules import Module
+from qaudit.static.tensors.shapes import shape_text
 
 NVFP4_GROUP, MXFP4_GROUP = 16, 32
 _BLOCK = 128
@@ -62,7 +63,8 @@ def check_blocks(module: Module, claim: Claim | None) -> Iterator[Fault]:
     yield from typed(module, "scales", _POWERS)
     blocks, scales = module.shape("blocks"), module.shape("scales")
     if len(blocks) < 3 or blocks[-1] != MXFP4_GROUP // 2 or blocks[:-1] != scales:
-        text = f"blocks are {shown(blocks)}, scales {shown(scales)}; blocks have 16 bytes for each scale"
+        shapes = f"blocks are {shape_text(blocks)}, scales {shape_text(scales)}"
+        text = f"{shapes}; blocks have 16 bytes for each scale"
         yield Fault("part-shape", module.place, text)
 
 
@@ -75,7 +77,7 @@ def _scale_shape(module: Module, name: str, claim: Claim | None) -> Iterator[Fau
     # a group along the inputs, of any length that divides them
     by_group = len(shape) == 2 and shape[0] == outputs and shape[1] and inputs % shape[1] == 0
     if shape not in fits and not by_group:
-        text = f"{name} is {shown(shape)}, which fits no way to scale {outputs}x{inputs}"
+        text = f"{name} is {shape_text(shape)}, which fits no way to scale {outputs}x{inputs}"
         yield Fault("part-shape", module.place, f"{text} with blocks of {block[0]}x{block[1]}")
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from qaudit.static.configs.quantization import Claim
 from qaudit.static.tensors.dtypes import SCALE_FLOATS
-from qaudit.static.tensors.faults import Fault, required, shaped, shown, typed, up
+from qaudit.static.tensors.faults import Fault, required, shaped, typed, up
 from qaudit.static.tensors.modules import Module
+from qaudit.static.tensors.shapes import shape_text
 
 AWQ_BITS, PER_WORD = 4, 8
 # layouts made for one kernel, whose shapes say nothing to others
@@ -55,7 +56,8 @@ def _is_awq(module: Module, claim: Claim | None) -> bool:
 def _dimensions(module: Module) -> Iterator[Fault]:
     lengths = {len(module.shape(part)) for part in ("qweight", "scales")}
     if len(lengths) > 1 or min(lengths) < 2:
-        text = f"qweight is {shown(module.shape('qweight'))}, scales are {shown(module.shape('scales'))}"
+        shapes = [shape_text(module.shape(part)) for part in ("qweight", "scales")]
+        text = f"qweight is {shapes[0]}, scales are {shapes[1]}"
         yield Fault("part-shape", module.place, text)
 
 
@@ -95,7 +97,7 @@ def _gptq(module: Module, claim: Claim | None) -> Iterator[Fault]:
     bits = _bits_by_zeros(module)
     claimed = claim.bits if claim is not None and not _per_module(claim) else None
     if "qzeros" in module.parts and not bits:
-        text = f"qzeros are {shown(module.shape('qzeros'))} for {groups} groups of {outputs} outputs"
+        text = f"qzeros are {shape_text(module.shape('qzeros'))} for {groups} groups of {outputs} outputs"
         yield Fault("part-shape", module.place, text)
         return
     bits = bits or claimed

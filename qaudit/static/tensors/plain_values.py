@@ -20,6 +20,7 @@ _EXPONENTS = {
     "F8_E4M3": ("u1", 0x7F), "F8_E5M2": ("u1", 0x7C),
 }  # fmt: skip
 # buffers, such as masks, hold infinities on purpose
+MOST_MASKED = 0.9
 _WEIGHTS = (".weight", ".bias", "_proj", "_weight", "_bias", ".A_log", ".scales")
 
 
@@ -54,25 +55,38 @@ def not_finite(case: ValueCase) -> Iterator[Hit]:
         if not 0 < tensor.size <= left:
             continue
         left -= tensor.size
-        count, first = _counted(case, tensor)
+        count, nans, first = _counted(case, tensor)
         if count:
-            told = f"{count} of {tensor.elements}; the first is value {first}"
-            severity: Severity | None = None if tensor.name.endswith(_WEIGHTS) else "info"
-            yield Hit(f"{case.walk.name}:{ascii(tensor.name[:160])[1:-1]}", told, severity)
+            share = count / max(1, tensor.elements)
+            kinds = f"of which {nans} are NaN; the first is value {first}"
+            told = f"{count} of {tensor.elements} ({share:.1%}), {kinds}"
+            yield Hit(
+                f"{case.walk.name}:{ascii(tensor.name[:160])[1:-1]}", told, _severity(tensor, nans, share)
+            )
 
 
-def _counted(case: ValueCase, tensor: StoredTensor) -> tuple[int, int]:
-    """Return how many values are not finite, and the place of the first."""
+def _severity(tensor: StoredTensor, nans: int, share: float) -> Severity | None:
+    """Return how grave it is: masks are infinite in part, but no buffer is NaN or infinite throughout."""
+    if tensor.name.endswith(_WEIGHTS):
+        return None
+    return "medium" if nans or share > MOST_MASKED else "info"
+
+
+def _counted(case: ValueCase, tensor: StoredTensor) -> tuple[int, int, int]:
+    """Return how many values are not finite, how many of them are NaN, and the place of the first."""
     kind, exponent = _EXPONENTS.get(tensor.dtype, ("", 0))
     if not kind:
-        return 0, 0
+        return 0, 0, 0
     import numpy as np
 
     width = np.dtype(kind).itemsize
     start = case.walk.data_start + tensor.begin
     end = min(case.walk.data_start + tensor.end, case.source.size)
     mask = np.array(exponent, kind)
-    count, first = 0, 0
+    # infinity has the exponent and nothing else; the 8-bit type without infinities has one pattern, NaN
+    unsigned = np.array((1 << (8 * width - 1)) - 1, kind)
+    infinite = 0 if tensor.dtype == "F8_E4M3" else mask
+    count, nans, first = 0, 0, 0
     for at in range(start, end, PIECE):
         data = case.source.read_at(at, min(PIECE, end - at))
         values = np.frombuffer(data[: len(data) // width * width], kind)
@@ -80,4 +94,5 @@ def _counted(case: ValueCase, tensor: StoredTensor) -> tuple[int, int]:
         if bad.any():
             first = first if count else (at - start) // width + int(np.argmax(bad))
             count += int(np.count_nonzero(bad))
-    return count, first
+            nans += int(np.count_nonzero((values[bad] & unsigned) != infinite))
+    return count, nans, first

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from qaudit.static.byte_source import ByteSource
 from qaudit.static.configs.lenient_json import Document, decoded, lenient_decoder
 from qaudit.static.tensors.dtypes import BITS
+from qaudit.static.tensors.shapes import shape_text
 
 MAX_HEADER = 100_000_000  # bytes, the cap of the reference implementation
 MOST_READ = 24 << 20  # of a header; a hundred thousand tensors need less
@@ -310,7 +311,9 @@ def _check_size(walk: SafetensorsWalk, tensor: StoredTensor, at: int) -> None:
         product *= length
         # a zero later in the shape hides an overflow from those who look at the result only
         if product >= 1 << 63:
-            walk.note("overflow", at, f"{shown}: the product of its shape {_shown(tensor.shape)} overflows")
+            walk.note(
+                "overflow", at, f"{shown}: the product of its shape {shape_text(tensor.shape)} overflows"
+            )
             return
     bits = BITS.get(tensor.dtype)
     if bits is None:
@@ -318,9 +321,9 @@ def _check_size(walk: SafetensorsWalk, tensor: StoredTensor, at: int) -> None:
         return
     needed = product * bits
     if needed >= 1 << 64:
-        walk.note("overflow", at, f"{shown}: {_shown(tensor.shape)} of {tensor.dtype} overflows in bits")
+        walk.note("overflow", at, f"{shown}: {shape_text(tensor.shape)} of {tensor.dtype} overflows in bits")
     elif needed != 8 * tensor.size:
-        claim = f"{tensor.dtype} of {_shown(tensor.shape)} needs {needed / 8:g} bytes"
+        claim = f"{tensor.dtype} of {shape_text(tensor.shape)} needs {needed / 8:g} bytes"
         walk.note("size", at, f"{shown}: {claim}, its data_offsets span {tensor.size}")
 
 
@@ -336,10 +339,6 @@ def _is_dense(text: str) -> bool:
 
 def _whole_numbers(value: object) -> bool:
     return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 64 for v in value)
-
-
-def _shown(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape[:12])) or "a scalar"
 
 
 def _last_whole(raw: bytes) -> int:

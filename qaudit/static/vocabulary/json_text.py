@@ -10,8 +10,8 @@ from qaudit.static.configs.lenient_json import Document, read_json
 
 MAX_BYTES = 64 << 20  # the largest in use has 34 MB
 # each object or list takes 56 bytes and more; Gemma's has half a million merges
-MAX_CONTAINERS = 1_500_000
-MAX_COMMAS = 8_000_000
+MAX_CONTAINERS = 700_000
+MAX_COMMAS = 2_500_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from qaudit.static.hidden_characters import hidden, named, shown
+from qaudit.static.hidden_characters import gravity, hidden, named, shown
 from qaudit.static.rules import Hit, RuleBook
 from qaudit.static.vocabulary.markers import (
     MOST_WORDS,
@@ -130,9 +130,9 @@ def _hidden(vocabulary: Vocabulary) -> Iterator[Hit]:
     for index in vocabulary.of_kind(CONTROL, USER_DEFINED):
         text = vocabulary.texts[index]
         # a control character by itself is a byte that a model was given a token for
-        found = hidden(text) if len(text) > 1 else []
+        found = hidden(text, marks=True) if len(text) > 1 else []
         if found:
-            yield Hit(vocabulary.at(index), f"{vocabulary.told(index)}: {named(found)}")
+            yield Hit(vocabulary.at(index), f"{vocabulary.told(index)}: {named(found)}", gravity(found))
 
 
 @BOOK.rule(

@@ -241,7 +241,7 @@ def _total(scores: object) -> float:
     title="the lists of tokens, types and scores are not equally long",
     why="Loaders read types and scores by the number of tokens; a shorter list is read past its end.",
     remedy="do not load it; convert the original model again",
-    sources=("llama.cpp #26690",),
+    sources=("llama.cpp #20735",),
 )
 def _lengths(vocabulary: Vocabulary) -> Iterator[Hit]:
     count = len(vocabulary.texts)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from qaudit.errors import InputError
-from qaudit.findings import Surface
+from qaudit.findings import State, Surface
 from qaudit.static.case import opened
 from qaudit.static.folder_view import Entry, FolderView
 from qaudit.static.model_parts import VocabularyView
@@ -156,9 +156,8 @@ class TokenizerFolder:
             return
         self._surface(name, "examined")
 
-    def _surface(self, name: str, state: str, why: str = "") -> None:
-        known = "examined" if state == "examined" else "partial" if state == "partial" else "skipped"
-        self.surfaces.append(Surface(self.path(name), "tokenizer", known, why))  # type: ignore[arg-type]
+    def _surface(self, name: str, state: State, why: str = "") -> None:
+        self.surfaces.append(Surface(self.path(name), "tokenizer", state, why))
 
     def _view(self) -> VocabularyView | None:
         if self.tokenizer is not None:

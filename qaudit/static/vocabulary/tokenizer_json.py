@@ -195,7 +195,11 @@ def _merges(entries: object, problems: list[tuple[str, str]]) -> list[str]:
     if kinds <= {str}:
         return entries
     try:
-        return [entry if isinstance(entry, str) else " ".join(entry) for entry in entries]
+        # in place: half a million lists of two would else be kept beside the texts
+        for number, entry in enumerate(entries):
+            if not isinstance(entry, str):
+                entries[number] = " ".join(entry)
+        return entries
     except TypeError:
         problems.append(("model.merges", "holds something else than pairs of texts"))
         return []

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoints.by_hand import Stored, module_of, stored
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
@@ -91,7 +91,7 @@ def test_autoawqs_own_bytes(tmp_path: Path, name: str, group: int, layout: str) 
     np.testing.assert_array_equal(rows.view(np.uint32), golden["decoded"].view(np.uint32))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None)
 @given(
     outputs=st.integers(1, 4),
     groups=st.integers(1, 4),
@@ -105,7 +105,7 @@ def test_any_gemm(tmp_path: Path, outputs: int, groups: int, group: int, seed: i
     np.testing.assert_array_equal(rows, matrix.rows())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None)
 @given(
     outputs=st.integers(1, 20),
     units=st.integers(1, 4),

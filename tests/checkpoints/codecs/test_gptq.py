@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoints.by_hand import Stored, module_of, stored
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qaudit.checkpoints.codecs.gptq import Gptq
@@ -118,7 +118,7 @@ def test_a_last_group_that_is_not_full(tmp_path: Path, group: int) -> None:
     np.testing.assert_array_equal(rows, matrix.rows())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(
     bits=st.sampled_from(BITS),
     units=st.integers(1, 3),

@@ -167,7 +167,7 @@ def test_honest_archives_are_clean() -> None:
     assert {surface.state for surface in looked(saved(weights)).surfaces} == {"examined"}
 
 
-@settings(max_examples=150, deadline=2000)
+@settings(max_examples=150)
 @given(st.data())
 def test_never_raises(data: st.DataObject) -> None:
     raw = bytearray(

@@ -47,7 +47,7 @@ def test_faults() -> None:
     assert "broken" in {f.code for f in walk_tar(Held(b"x" + data[1:], "x")).faults}
 
 
-@settings(max_examples=200, deadline=1000)
+@settings(max_examples=200)
 @given(st.data())
 def test_never_raises(data: st.DataObject) -> None:
     raw = bytearray(tarred(("a" * 150, b"1" * 10, {}), ("b", b"2", {})))

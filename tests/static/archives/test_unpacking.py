@@ -58,7 +58,7 @@ def test_members(method: int) -> None:
     assert unpack_member(source, member, 100).data == DATA[:100]
 
 
-@settings(max_examples=100, deadline=2000)
+@settings(max_examples=100)
 @given(st.sampled_from(sorted(STREAMS)), st.data())
 def test_never_raises(form: str, data: st.DataObject) -> None:
     raw = bytearray(STREAMS[form][:600])

@@ -128,7 +128,7 @@ def test_a_second_end_record_behind_the_first() -> None:
     assert codes(bytes(data)) & {"two-directories", "trailing", "gap"}
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300)
 @given(st.data())
 def test_never_raises(data: st.DataObject) -> None:
     raw = bytearray(PLAIN)

@@ -1,8 +1,8 @@
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processor_time import at_most
 from tensor_folders import CONFIG, file_of, llama, loud, written
 
 from qaudit.static.case import Case
@@ -84,6 +84,5 @@ def test_too_many_and_too_long_are_told(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_hostile_documents_take_no_time(tmp_path: Path) -> None:
     big = {str(i): {"auto_map": {"A": "e/r--a.B", "_target_": "os.system"}} for i in range(20_000)}
-    start = time.process_time()
-    assert "config/auto-map-remote" in found(tmp_path, {"config.json": big, "x.json": b'{"a":' * 100_000})
-    assert time.process_time() - start < 5
+    with at_most(5):
+        assert "config/auto-map-remote" in found(tmp_path, {"config.json": big, "x.json": b'{"a":' * 100_000})

@@ -1,6 +1,5 @@
-import time
-
 import pytest
+from processor_time import at_most
 from tensor_folders import loud, quiet
 
 from qaudit.static.configs.yaml_rules import BOOK, YamlFile
@@ -35,6 +34,5 @@ def test_ordinary_yaml() -> None:
 
 def test_a_million_tags_take_no_time() -> None:
     text = "a: !!python/name:x\n" * 100_000
-    start = time.process_time()
-    BOOK.findings(YamlFile("r.yaml", text))
-    assert time.process_time() - start < 2
+    with at_most(2):
+        BOOK.findings(YamlFile("r.yaml", text))

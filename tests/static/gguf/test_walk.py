@@ -2,7 +2,17 @@ from array import array
 
 import pytest
 
-from qaudit.static.gguf.walk import ARRAY, BOOL, STRING, U32, GgufWalk, KvPair, TensorEntry, shown, type_name
+from qaudit.static.gguf.walk import (
+    ARRAY,
+    BOOL,
+    STRING,
+    U32,
+    GgufWalk,
+    KvPair,
+    TensorEntry,
+    printable,
+    type_name,
+)
 
 
 def a_walk() -> GgufWalk:
@@ -46,7 +56,7 @@ def test_places_are_printable() -> None:
     [(b"plain", "plain"), (b"a\0b", "a\\x00b"), (b"x" * 300, "x" * 99 + "…"), ("\u202e".encode(), "\\u202e")],
 )
 def test_shown(raw: bytes, told: str) -> None:
-    assert shown(raw) == told
+    assert printable(raw) == told
 
 
 def test_types_have_names() -> None:

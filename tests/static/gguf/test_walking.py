@@ -166,7 +166,7 @@ def test_long_names_are_cut() -> None:
     assert (len(walk.pairs[0].key), walk.metadata["b"]) == (walking.MAX_NAME, 5)
 
 
-@settings(max_examples=100, deadline=2000, suppress_health_check=[HealthCheck.data_too_large])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow])
 @given(st.data())
 def test_no_bytes_break_the_walk(data: st.DataObject) -> None:
     honest = bytearray(small_model().build()[:1500])

@@ -1,6 +1,7 @@
 import pytest
 
-from qaudit.static.repository.code_rules import BOOK, CodeFile
+from qaudit.static.repository.code_book import CodeFile
+from qaudit.static.repository.code_files import BOOK
 from qaudit.static.repository.python_walk import walk_python
 from qaudit.static.repository.shell_text import Command
 

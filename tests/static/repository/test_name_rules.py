@@ -1,8 +1,9 @@
 import pytest
 
+from qaudit.static.admissions import ADMISSION
 from qaudit.static.folder_view import Entry, FolderView
 from qaudit.static.repository.download import Download, Note
-from qaudit.static.repository.name_rules import ADMISSION, BOOK
+from qaudit.static.repository.name_rules import BOOK
 
 
 def _download(*paths: str, name: str = "model", **more: object) -> Download:

@@ -1,8 +1,7 @@
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processor_time import at_most
 
 from qaudit.static.repository.python_walk import MAX_TOKENS, walk_python
 
@@ -72,9 +71,8 @@ def test_texts() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_a_problem_and_takes_no_time(source: bytes) -> None:
-    started = time.process_time()
-    assert walk_python("x.py", source).problem
-    assert time.process_time() - started < 3
+    with at_most(3):
+        assert walk_python("x.py", source).problem
 
 
 def test_encodings() -> None:
@@ -83,7 +81,7 @@ def test_encodings() -> None:
     assert [call.name for call in walk.calls] == ["eval"]
 
 
-@settings(max_examples=150, deadline=2000)
+@settings(max_examples=150)
 @given(st.binary(max_size=200), st.sampled_from([b"", b"import os\n", b"exec(", b"class A:\n  x="]))
 def test_never_raises(data: bytes, start: bytes) -> None:
     walk_python("x.py", start + data)

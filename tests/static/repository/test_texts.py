@@ -1,6 +1,5 @@
-import time
-
 import pytest
+from processor_time import at_most
 
 from qaudit.static.repository.texts import claims_of, dependency_notes, is_dependency_list, readme_notes
 
@@ -68,10 +67,9 @@ def test_dependencies() -> None:
 
 
 def test_hostile_texts_take_no_time() -> None:
-    started = time.process_time()
-    for piece in ("<!--", "ignore all ", 'style="', "---\n", "curl ", "[", "a" * 50 + "@"):
-        text = piece * (150_000 // len(piece))
-        list(readme_notes("README.md", text))
-        claims_of("---\n" + text + "\n---")
-        list(dependency_notes("requirements.txt", text))
-    assert time.process_time() - started < 4
+    with at_most(4):
+        for piece in ("<!--", "ignore all ", 'style="', "---\n", "curl ", "[", "a" * 50 + "@"):
+            text = piece * (150_000 // len(piece))
+            list(readme_notes("README.md", text))
+            claims_of("---\n" + text + "\n---")
+            list(dependency_notes("requirements.txt", text))

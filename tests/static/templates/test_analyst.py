@@ -1,12 +1,21 @@
+import math
+import os
 import subprocess
 import sys
 
 import pytest
+from processor_time import slowness
 from template_kit import CHATML, GO, known
 
 from qaudit.static.model_parts import TemplateText
 from qaudit.static.templates import analyst
-from qaudit.static.templates.analyst import analysed
+from qaudit.static.templates.analyst import Analyst, analysed
+
+# as the analyst, but for what it does with its question
+SPIN = (
+    "import sys; sys.path += {path!r}; from qaudit.static.templates import analyst_main;"
+    "analyst_main.serve = lambda *_: [0 for _ in iter(int, 1)]; analyst_main.main()"
+)
 
 
 def template(text: str, dialect: str = "jinja") -> TemplateText:
@@ -24,7 +33,7 @@ def test_facts_come_in_the_order_of_the_templates() -> None:
 def test_a_template_that_kills_the_analyst_is_told_and_the_others_are_looked_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(analyst, "CPU_S", 1)
+    monkeypatch.setattr(analyst, "CPU_S", math.ceil(slowness()))
     # one multiplication of numbers of millions of digits, which no timer interrupts
     squared = "{% for i in range(40) %}{% set ns.n = ns.n * ns.n %}{% endfor %}{{ ns.n }}"
     hang = CHATML + "{% set ns = namespace(n=99999) %}" + squared
@@ -50,6 +59,47 @@ def test_an_analyst_that_says_something_else_is_not_believed(
     monkeypatch.setattr(analyst, "BOOT", f"print({said!r})  # {{path!r}}")
     (facts,) = analysed([template(CHATML)], {})
     assert facts.error
+
+
+def test_one_that_waits_is_asked_once_and_limited_by_its_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Analyst() as waiting:
+        child = waiting._child
+        assert child is not None
+        assert analysed([template(CHATML)], {}, waiting=waiting)[0].skeletons
+        assert child.returncode is not None
+        # a second question is for another process
+        assert waiting.take() is None
+        assert analysed([template(CHATML)], {}, waiting=waiting)[0].skeletons
+    # the one that waits was started for more templates than it is then asked about
+    monkeypatch.setattr(analyst, "BOOT", SPIN)
+    monkeypatch.setattr(analyst, "CPU_S", 0)
+    with Analyst() as waiting:
+        child = waiting._child
+        assert child is not None
+        before = os.times().children_user
+        (facts,) = analysed([template(CHATML)], {}, waiting=waiting)
+        assert os.times().children_user - before < 5
+    assert facts.error == "ended the process that looked at it"
+    assert child.returncode < 0
+
+
+def test_one_that_nobody_asks_does_not_stay() -> None:
+    with Analyst() as waiting:
+        child = waiting._child
+        assert child is not None
+        assert child.poll() is None
+    assert child.returncode is not None
+
+
+def test_one_that_hears_nothing_ends_by_itself() -> None:
+    with Analyst() as waiting:
+        child = waiting.take()
+        assert child is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.close()
+        assert child.wait(30) == 0
+        child.stdout.close()
 
 
 def test_nothing_heavy_is_imported_by_the_analyst() -> None:

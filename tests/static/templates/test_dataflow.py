@@ -1,7 +1,6 @@
-import time
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processor_time import at_most
 from template_kit import CHATML, LAST
 
 from qaudit.sandboxed_templates import TemplateProblem, chat_environment
@@ -78,9 +77,8 @@ def test_every_condition_is_kept_for_the_conversations() -> None:
 def test_calls_without_end_and_large_programs_end() -> None:
     assert written("{% macro f(x) %}{{ f(x) }}{{ f(x ~ 'a') }}{% endmacro %}{{ f('b') }}").texts
     many = "{% for a in x %}" * 15 + "{% if 'y' in " + LAST + " %}z{% endif %}" + "{% endfor %}" * 15
-    started = time.process_time()
-    assert not written(many).complete
-    assert time.process_time() - started < 5
+    with at_most(5):
+        assert not written(many).complete
 
 
 @given(st.lists(st.sampled_from([

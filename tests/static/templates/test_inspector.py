@@ -1,6 +1,8 @@
-import time
+import subprocess
 
+import pytest
 from attacks.benign_templates import TEMPLATES
+from processor_time import at_most
 from template_kit import CHATML, GO
 
 from qaudit.static.model_parts import TemplateText, VocabularyView
@@ -17,10 +19,9 @@ def test_a_clean_template() -> None:
     assert [(s.path, s.kind, s.state) for s in examined.surfaces] == [("t.jinja", "template", "examined")]
 
 
-def test_no_templates_take_no_process() -> None:
-    started = time.monotonic()
+def test_no_templates_take_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
     assert inspect_templates([], {}).surfaces == []
-    assert time.monotonic() - started < 0.05
 
 
 def test_all_kinds_of_rules_speak() -> None:
@@ -43,6 +44,5 @@ def test_what_is_not_seen_is_told() -> None:
 
 
 def test_templates_of_one_file_are_quick() -> None:
-    started = time.monotonic()
-    inspect_templates([template(text, name) for name, (text, _) in TEMPLATES.items()], {})
-    assert time.monotonic() - started < 5
+    with at_most(5):
+        inspect_templates([template(text, name) for name, (text, _) in TEMPLATES.items()], {})

@@ -1,3 +1,4 @@
+import pytest
 from template_kit import CHATML
 
 from qaudit.static.model_parts import TemplateText, VocabularyView
@@ -29,3 +30,20 @@ def test_nothing_is_said_without_a_vocabulary_or_markers() -> None:
 def test_it_is_only_worth_knowing() -> None:
     case = Marked((TemplateText("t", "default", CHATML),), VocabularyView("v", "gpt2", ("a",)))
     assert {finding.severity for finding in BOOK.findings(case)} == {"info"}
+
+
+@pytest.mark.parametrize(
+    "near", ["<|IM_END|>", "<|im_end |>", "<| im_end|>", "<|imend|>", "<｜im_end｜>", "<|im-end|>"]
+)
+def test_a_marker_that_only_looks_like_a_token(near: str) -> None:
+    view = VocabularyView("v", "gpt2", ("a", "<|im_start|>", "<|im_end|>"))
+    template = TemplateText("t", "default", CHATML.replace("<|im_end|>", near))
+    found = [f for f in BOOK.findings(Marked((template,), view)) if f.id == "template/near-marker"]
+    assert [f.severity for f in found] == ["medium"]
+    assert "<|im_end|>" in found[0].evidence
+
+
+def test_markers_of_another_family_are_not_near() -> None:
+    view = VocabularyView("v", "gpt2", ("<s>", "</s>", "<|end|>", "<|end_of_sentence|>"))
+    template = TemplateText("t", "default", "<|user|><|assistant|><|endoftext|><|eot_id|>")
+    assert {f.id for f in BOOK.findings(Marked((template,), view))} == {"template/unknown-marker"}

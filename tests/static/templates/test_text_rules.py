@@ -2,6 +2,7 @@ import base64
 
 import pytest
 from ordinary_templates import ORDINARY
+from processor_time import at_most
 from template_kit import CHATML, GO_MESSAGES
 
 from qaudit.static.model_parts import TemplateText
@@ -60,8 +61,5 @@ def test_places_are_lines() -> None:
     "piece", ["{#", "<script ", "![", "\\x41", "aZ9/", " ", "\n", "ignore ", "http://", "AI must ", "\u200b"]
 )
 def test_long_texts_take_no_time(piece: str) -> None:
-    import time
-
-    started = time.process_time()
-    found(piece * (300_000 // len(piece)))
-    assert time.process_time() - started < 2
+    with at_most(2):
+        found(piece * (300_000 // len(piece)))

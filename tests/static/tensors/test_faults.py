@@ -2,7 +2,8 @@ from pathlib import Path
 
 from tensor_folders import modules_of
 
-from qaudit.static.tensors.faults import required, shaped, shown, typed, up
+from qaudit.static.tensors.faults import required, shaped, typed, up
+from qaudit.static.tensors.shapes import shape_text
 
 
 def test_checks(tmp_path: Path) -> None:
@@ -17,4 +18,4 @@ def test_checks(tmp_path: Path) -> None:
 
 def test_numbers() -> None:
     assert (up(0, 8), up(1, 8), up(16, 8), up((1 << 60) + 1, 2)) == (0, 1, 2, (1 << 59) + 1)
-    assert (shown(()), shown((2, 3))) == ("a scalar", "2x3")
+    assert (shape_text(()), shape_text((2, 3))) == ("a scalar", "2x3")

@@ -43,10 +43,17 @@ def test_buffers_may_hold_infinities() -> None:
     assert quiet(findings("attn.mask", "F32", struct.pack("<2f", 0, -INF), 2)) == {"values/not-finite"}
 
 
+@pytest.mark.parametrize("values", [(NAN, 0), (NAN, NAN), (INF, INF), (INF, -INF)])
+def test_no_buffer_is_nan_or_infinite_throughout(values: tuple[float, float]) -> None:
+    (finding,) = findings("w", "F32", struct.pack("<2f", *values), 2)
+    assert finding.severity == "medium"
+    assert "50.0%" in finding.evidence or "100.0%" in finding.evidence
+
+
 def test_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_values, "PIECE", 8)
     (finding,) = findings("x.weight", "F32", struct.pack("<5f", 0, 1, 2, NAN, INF), 5)
-    assert finding.evidence == "2 of 5; the first is value 3"
+    assert finding.evidence == "2 of 5 (40.0%), of which 1 are NaN; the first is value 3"
 
 
 def test_when_values_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +80,6 @@ def test_shared_bytes_are_not_read_again_and_again(monkeypatch: pytest.MonkeyPat
     entry = {"dtype": "F16", "shape": [size // 2], "data_offsets": [0, size]}
     source = MemoryBytes(raw_file({f"{i}.weight": entry for i in range(1000)}, bytes(size)))
     read = []
-    monkeypatch.setattr(plain_values, "_counted", lambda case, tensor: read.append(tensor.size) or (0, 0))
+    monkeypatch.setattr(plain_values, "_counted", lambda case, tensor: read.append(tensor.size) or (0, 0, 0))
     BOOK.findings(ValueCase(source, walk_safetensors(source)))
     assert sum(read) <= source.size

@@ -1,8 +1,8 @@
 import io
-import time
 
 from hypothesis import given
 from hypothesis import strategies as st
+from processor_time import at_most
 from tokenizer_kit import message, piece, piece_model, varint
 
 from qaudit.static.vocabulary.sentencepiece import is_piece_model, read_pieces
@@ -46,9 +46,8 @@ def test_any_bytes_are_walked(raw: bytes) -> None:
 
 def test_very_many_pieces_take_no_time() -> None:
     raw = piece_model([(f"▁piece{n}", -float(n), 1) for n in range(60_000)])
-    start = time.process_time()
-    assert len(read_pieces("m", raw).view.tokens) == 60_000
-    assert time.process_time() - start < 1
+    with at_most(1):
+        assert len(read_pieces("m", raw).view.tokens) == 60_000
 
 
 def test_models_are_told_by_how_they_open() -> None:
