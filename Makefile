@@ -19,10 +19,11 @@ demo: $(RUN_STAMP)
 
 # everything that CI runs: linters, types, tests with coverage; not the rungs of the zoo between two that it audits
 test: check
-	$(BIN)/python -m pytest -n auto -m "not slow" --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" --cov --cov-report=term --cov-fail-under=90
 
+# with the slow ones, and with other random examples each time
 test-all: check
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile=exploring
 
 check: $(DEV_STAMP)
 	$(BIN)/ruff format --check qaudit realign tests benchmarks

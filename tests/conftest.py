@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from loopback_hub import LoopbackHub
 
 if TYPE_CHECKING:
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 
 # waiting OpenMP threads that spin starve the other test processes of a two-core machine
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# The same examples in every run, and no clock: a landing must not be refused for a rare example that has nothing
+# to do with it, nor for a slow machine. New examples are drawn by `make test-all` and, endlessly, by `make fuzz`.
+CLOCKLESS = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+settings.register_profile("same", derandomize=True, print_blob=True, **CLOCKLESS)
+settings.register_profile("exploring", print_blob=True, **CLOCKLESS)
+settings.load_profile("same")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

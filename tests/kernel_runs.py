@@ -18,7 +18,7 @@ from unittest import mock
 import torch
 
 SENTINEL = 0xA5
-SECONDS = 120
+SECONDS = 900
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class LlamaServer:
 
     def wait(self) -> None:
         """Return once it answers."""
-        end = time.monotonic() + 90
+        end = time.monotonic() + 600
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 if httpx2.get(f"{self.url}/models", trust_env=False).status_code == 200:
@@ -62,4 +62,4 @@ class LlamaServer:
     def stop(self) -> None:
         """End the process."""
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(300)

@@ -17,6 +17,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: "OddServer"
+    body: dict[str, Any]
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, dict(self.headers), {}))
@@ -24,6 +25,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.body = body
         question = body["messages"][-1]["content"]
         with self.server.lock:
             self.server.asked.append((self.path, dict(self.headers), body))
@@ -121,7 +123,7 @@ def refuse(status: int, message: str, **headers: str) -> Act:
 
 
 def stall(handler: Handler) -> None:
-    handler.server.over.wait(30)
+    handler.server.over.wait(600)
     handler.close_connection = True
 
 

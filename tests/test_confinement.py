@@ -123,6 +123,11 @@ def test_a_limit_is_never_raised_and_its_signal_tells_why() -> None:
     assert run_confined("cpu_s=7", lower)[2] == [5, 5]
 
 
+def test_processor_time_can_only_be_lowered_later() -> None:
+    lowered = "from qaudit.confinement import bound_processor_time as bound; bound(9); bound(6); bound(50)"
+    assert run_confined("memory_bytes=1 << 40", lowered)[2] == [6, 7]
+
+
 @pytest.mark.skipif(not LINUX or os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_loses_the_network_too() -> None:
     held = run_confined("", "os.setgid(65534); os.setuid(65534)")[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qaudit
@@ -45,7 +45,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(
     fields=st.dictionaries(st.text(), JSON, max_size=4),
     shape=st.tuples(st.integers(0, 4), st.integers(1, 4)) | st.tuples(st.integers(1, 5)),

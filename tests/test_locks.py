@@ -50,7 +50,7 @@ def test_without_words_the_other_is_waited_for(tmp_path: Path) -> None:
         time.sleep(0.3)
         assert waiting.poll() is None
         holder.kill()
-        assert waiting.communicate(timeout=60)[0] == "held\n"
+        assert waiting.communicate(timeout=600)[0] == "held\n"
 
 
 def _waiting(path: Path) -> subprocess.Popen[str]:

@@ -9,6 +9,7 @@ import pytest
 from attacks.honest_models import chatting
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from processor_time import slowness
 
 import qaudit
 from qaudit.cli.main import run
@@ -180,4 +181,4 @@ def test_it_starts_fast(clean: str) -> None:
         spent = after.children_user - before.children_user + after.children_system - before.children_system
         used.append(min(wall, spent))
     # 0.4 s is the goal on a quiet machine; one that is shared counts up to twice the processor time
-    assert min(used) < 0.8, used
+    assert min(used) < 0.8 * slowness(), used

@@ -119,7 +119,7 @@ def watch(release: Release, pipe: Path, *options: str, stdin: str = "", **variab
             seen.environments += Path(f"/proc/{pid}/environ").read_bytes()
         seen.open_files = opened
         send(release.report.read_bytes())
-        seen.said, _ = process.communicate(timeout=120)
+        seen.said, _ = process.communicate(timeout=900)
         seen.code = process.returncode
     return seen
 

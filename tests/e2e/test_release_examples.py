@@ -58,7 +58,7 @@ def environment(programs: Path, **more: str) -> dict[str, str]:
 
 def shell(command: list[str], cwd: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=cwd, env=variables, text=True, check=False, timeout=900,
+        command, cwd=cwd, env=variables, text=True, check=False, timeout=3600,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ def _fake_worker_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def running() -> Iterator[WorkerProcess]:
-    worker = WorkerProcess("fake_worker", Limits(stall_s=20))
+    worker = WorkerProcess("fake_worker", Limits(stall_s=120))
     yield worker
     worker.end()
 
@@ -62,7 +62,7 @@ def test_end_tells_the_status_only_of_what_ended_by_itself(running: WorkerProces
     assert running.end() is None
     with pytest.raises(WorkerDied, match="it was ended"):
         said(running, "a")
-    other = WorkerProcess("fake_worker", Limits(stall_s=20))
+    other = WorkerProcess("fake_worker", Limits(stall_s=120))
     with pytest.raises(WorkerDied, match="killed by SIGSEGV"):
         said(other, "segfault")
     assert other.end() is None
@@ -73,7 +73,7 @@ def test_a_module_that_is_not_there_is_named() -> None:
     with pytest.raises(
         WorkerDied, match=r"ended with status 1; last words: .*No module named no_such_worker"
     ):
-        WorkerProcess("no_such_worker", Limits(stall_s=20))
+        WorkerProcess("no_such_worker", Limits(stall_s=120))
     assert psutil.Process().num_fds() == fds
 
 
@@ -99,7 +99,7 @@ def test_too_few_descriptors_are_one_line_and_leave_none_open(spare: int) -> Non
         os.close(filler)
     try:
         with pytest.raises(EngineFailure, match="no worker process can be started"):
-            WorkerProcess("fake_worker", Limits(stall_s=20)).end()
+            WorkerProcess("fake_worker", Limits(stall_s=120)).end()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for filler in fillers[spare:]:
@@ -108,9 +108,9 @@ def test_too_few_descriptors_are_one_line_and_leave_none_open(spare: int) -> Non
 
 
 def test_the_worker_holds_only_its_own_pipes() -> None:
-    first, second = WorkerProcess("fake_worker", Limits(stall_s=20)), None
+    first, second = WorkerProcess("fake_worker", Limits(stall_s=120)), None
     try:
-        second = WorkerProcess("fake_worker", Limits(stall_s=20))
+        second = WorkerProcess("fake_worker", Limits(stall_s=120))
         if not sys.platform.startswith("linux"):
             pytest.skip("descriptors are looked up in /proc")
         one, other = (pipes_of(int(said(worker, "pid")[0])) for worker in (first, second))
@@ -129,7 +129,9 @@ def pipes_of(pid: int) -> set[str]:
 
 def test_a_worker_outlives_the_thread_that_started_it() -> None:
     started: list[WorkerProcess] = []
-    thread = threading.Thread(target=lambda: started.append(WorkerProcess("fake_worker", Limits(stall_s=20))))
+    thread = threading.Thread(
+        target=lambda: started.append(WorkerProcess("fake_worker", Limits(stall_s=120)))
+    )
     thread.start()
     thread.join()
     time.sleep(0.2)

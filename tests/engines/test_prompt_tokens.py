@@ -38,10 +38,11 @@ def test_a_folder_and_its_gguf_give_the_same_ids(f16: Path) -> None:
 
 
 def test_an_endless_or_wrong_template_ends_in_one_line(monkeypatch: pytest.MonkeyPatch, f16: Path) -> None:
-    monkeypatch.setattr(room, "WALL_S", 2.0)
     endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-    with pytest.raises(EngineFailure, match="did not end well"):
-        asked(f16, "llama.cpp", endless)
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "WALL_S", 2.0)
+        with pytest.raises(EngineFailure, match="did not end well"):
+            asked(f16, "llama.cpp", endless)
     with pytest.raises(InputError, match=r"fails on 'one'.*no such thing"):
         asked(f16, "llama.cpp", "{{ raise_exception('no such thing') }}")
 

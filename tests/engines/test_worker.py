@@ -31,7 +31,7 @@ def pid_of(engine: WorkerEngine) -> int:
     return int(engine.generate(asks("pid"))[0].reply.text)
 
 
-def gone(pid: int, within_s: float = 5.0) -> bool:
+def gone(pid: int, within_s: float = 120.0) -> bool:
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -123,9 +123,11 @@ def test_processes_that_the_worker_started_end_with_it(start: Start) -> None:
     engine = start()
     session = pid_of(engine)
     assert engine.generate(asks("orphan"))[0].reply.finish == "crashed"
-    time.sleep(0.1)
     # each worker leads a session, which a child that outlives it still belongs to
-    assert not [p.pid for p in psutil.process_iter() if session_of(p.pid) == session]
+    end = time.monotonic() + 120
+    while left := [p.pid for p in psutil.process_iter() if session_of(p.pid) == session]:
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
 
 
 def session_of(pid: int) -> int | None:

@@ -1,6 +1,5 @@
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -17,11 +16,11 @@ def asks(*texts: str) -> list[Ask]:
 
 
 @pytest.mark.parametrize(
-    ("culprit", "limits"),
+    ("culprit", "asked"),
     [
         ("segfault", {}),
         ("hang", {"stall_s": 3.0}),
-        ("allocate 9000000000", {"memory_bytes": 4 << 30}),
+        ("allocate 9000000000", {}),
         ("garbage", {}),
         ("cut-off", {}),
         ("flood", {"wall_s": 1.5}),
@@ -38,13 +37,13 @@ def asks(*texts: str) -> list[Ask]:
     ],
 )
 def test_the_culprit_is_crashed_and_the_rest_is_answered(
-    start: Start, culprit: str, limits: dict[str, float]
+    start: Start, culprit: str, asked: dict[str, float]
 ) -> None:
-    engine = start(**limits)
+    engine = start(asked=asked, memory_bytes=4 << 30)
     counts: list[int] = []
     before = time.monotonic()
     answers = engine.generate(asks("a", "b", "c", culprit, "d", "e", "f", "g"), counts.append)
-    assert time.monotonic() - before < 60
+    assert time.monotonic() - before < 200
     assert [a.reply.text or a.reply.finish for a in answers] == [
         "echo a", "echo b", "echo c", "crashed", "echo d", "echo e", "echo f", "echo g",
     ]  # fmt: skip
@@ -71,12 +70,12 @@ def test_a_worker_that_does_not_listen_cannot_hold_its_parent(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "HOPELESS_CRASHES", 1)
-    engine = start("deaf", stall_s=3.0)
+    engine = start("deaf", asked={"stall_s": 3.0})
     long = "x" * 3_000_000  # more than fits in a pipe
     before = time.monotonic()
     with pytest.raises(EngineFailure, match="no sign of life in 3 s"):
         engine.choose([ChoiceAsk("q", long, ("a",))])
-    assert time.monotonic() - before < 12
+    assert time.monotonic() - before < 100
 
 
 @pytest.mark.parametrize(
@@ -94,12 +93,8 @@ def test_what_killed_it_is_named(
     start: Start, text: str, message: str, limits: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "HOPELESS_CRASHES", 1)
-    engine = start()
-    # a busy machine may take longer than these limits to start it
-    engine._process._limits = replace(engine._limits, **limits)  # type: ignore[union-attr, arg-type]
-    engine._limits = engine._process._limits  # type: ignore[union-attr]
-    if "cpu_s" in limits:
-        engine = start(**limits)
+    # a limit on processor time is the process's own, from its start
+    engine = start(**limits) if "cpu_s" in limits else start(asked=limits)
     with pytest.raises(EngineFailure) as failure:
         engine.choose([ChoiceAsk("q", text, ("a",))])
     assert message in str(failure.value)

@@ -1,7 +1,6 @@
 """The harnesses hold without a fuzzer: every target takes its seeds, and seeds that were cut and turned over."""
 
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -39,12 +38,8 @@ def turned_over(data: bytes, draw: random.Random) -> bytes:
 def test_target_takes_anything(name: str, corpus: Path) -> None:
     draw = random.Random(name)
     seeds = [path.read_bytes() for path in sorted((corpus / name).iterdir())]
-    deadline = time.monotonic() + 3
-    for seed in [b"", *seeds]:
+    # as many on every machine; the campaign itself runs tens of thousands
+    for seed in [b"", *draw.sample(seeds, min(len(seeds), 30))]:
         run(name, seed)
-        if time.monotonic() > deadline:
-            break
-    for _ in range(200):
+    for _ in range(60):
         run(name, turned_over(draw.choice(seeds), draw))
-        if time.monotonic() > deadline + 2:
-            break

@@ -1,8 +1,7 @@
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processor_time import at_most
 
 from qaudit.judges.judging import load_judge
 from qaudit.values import LABELS
@@ -221,7 +220,6 @@ def test_judges_any_text_alike_twice(prompt: str, reply: str, tokens: int) -> No
 )  # fmt: skip
 def test_hostile_text_is_judged_in_no_time(piece: str) -> None:
     text = piece * (100_000 // len(piece))
-    start = time.process_time()
-    JUDGE.judge(text, text)
-    JUDGE.decided(text, text, 200)
-    assert time.process_time() - start < 1
+    with at_most(1):
+        JUDGE.judge(text, text)
+        JUDGE.decided(text, text, 200)

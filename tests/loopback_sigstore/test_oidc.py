@@ -43,7 +43,7 @@ def test_a_terminal_signs_in_with_a_code(
 ) -> None:
     def type_code(prompt: str) -> str:
         link = capsys.readouterr().err.split()[-1]
-        with requests.get(link, timeout=10) as page:
+        with requests.get(link, timeout=120) as page:
             return page.text
 
     monkeypatch.setattr("builtins.input", type_code)
@@ -53,7 +53,7 @@ def test_a_terminal_signs_in_with_a_code(
 
 
 def redeem(sigstore: LoopbackSigstore, **form: str) -> requests.Response:
-    with requests.post(sigstore.url + "/token", data=form, auth=("sigstore", ""), timeout=10) as reply:
+    with requests.post(sigstore.url + "/token", data=form, auth=("sigstore", ""), timeout=120) as reply:
         return reply
 
 
@@ -67,7 +67,7 @@ def test_a_code_counts_once_and_for_its_own_client(sigstore: LoopbackSigstore) -
     }
 
     def code() -> str:
-        with requests.get(sigstore.url + "/auth", params=query, timeout=10) as page:
+        with requests.get(sigstore.url + "/auth", params=query, timeout=120) as page:
             return page.text
 
     once = code()
@@ -77,7 +77,7 @@ def test_a_code_counts_once_and_for_its_own_client(sigstore: LoopbackSigstore) -
     assert not redeem(sigstore, code=code(), **good | {"code_verifier": "other"}).ok
     assert not redeem(sigstore, code=code(), **good | {"redirect_uri": "http://localhost:1/"}).ok
     query["redirect_uri"] = "http://example.com/"
-    with requests.get(sigstore.url + "/auth", params={**query, "state": "s"}, timeout=10) as page:
+    with requests.get(sigstore.url + "/auth", params={**query, "state": "s"}, timeout=120) as page:
         assert page.status_code == 403
 
 

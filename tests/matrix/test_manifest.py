@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qaudit.errors import InputError, MalformedFile
@@ -167,13 +167,13 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None)
 @given(tree=TREES)
 def test_any_yaml_is_a_manifest_or_one_clear_line(tmp_path: Path, tree: object) -> None:
     check(tmp_path, yaml.dump(tree, allow_unicode=False).encode())
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None)
 @given(
     noise=st.binary(max_size=80) | st.text("{}[]:,-&*!|>'\"#%@` \n\tabc01~?<=", max_size=60).map(str.encode)
 )

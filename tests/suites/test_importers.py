@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qaudit.errors import InputError, MalformedFile, OutputProblem
@@ -163,7 +163,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 _cell = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(max_examples=60)
 @given(
     header=st.sampled_from(
         [ADVBENCH[0], HARMBENCH[0], JAILBREAKBENCH[0], STRONGREJECT[0], XSTEST[0], SAFETYTESTS[0]]
