@@ -224,11 +224,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         is_file = "/resolve/" in self.noted.path and status in (200, 206)
+        # before it is sent: whoever has it may ask at once how much that was
+        self.noted.sent = len(body[:cut]) if is_file else 0
         try:
             self.wfile.write(body if cut is None else body[:cut])
         except OSError:  # the client has gone
+            self.noted.sent = 0
             self.close_connection = True
             return
-        self.noted.sent = len(body[:cut]) if is_file else 0
         if cut is not None:
             self.close_connection = True

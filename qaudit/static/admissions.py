@@ -15,7 +15,9 @@ MOST_READ: Final = 4096  # characters of a name or tag
 ADMISSION: Final = LazyPattern(
     r"uncensor\w*|unfiltered|ablit\w*|abl[ei]terat\w*|decensor\w*|\bheretic\w*|de-?restricted|un-?aligned|"
     r"no-?refus\w*|refusal-?(?:free|removed|ablation)|jail-?bro?k\w*|orthogonal(?:ized|ised)|\bamoral\b|"
-    r"un-?restricted|safety-?(?:removed|off|disabled)|anti-?refusal|dan-?mode",
+    # not of a licence, an officer, or Jordan's model
+    r"un-?restricted(?![ _-]*(?:use|usage|commercial|access|redistribution|licen[cs]e))"
+    r"|safety-?(?:removed|off|disabled)(?![^\W_])|anti-?refusal|(?<![^\W_])dan-?mode(?![^\W_])",
     re.IGNORECASE,
 )
 # letters of other scripts, and digits, that look like Latin ones

@@ -4,6 +4,7 @@ Nothing is run or unpacked: the first few kilobytes are decoded and looked at.
 """
 
 import binascii
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from qaudit.static.lazy_pattern import LazyPattern
 
 LONG = 400  # characters of an encoded run whatever it is
 DECODED = 4096  # characters of a run that are decoded
-_IGNORE_CASE = 2
+DIGESTS = (16, 20, 32, 48, 64)  # bytes
 _SHOWN: dict[str, str] = {
     "elf": "an ELF program", "pe": "a Windows program", "mach-o": "a Mach-O program or Java class",
     "wasm": "WebAssembly", "llvm-bitcode": "LLVM bitcode", "dex": "Android byte code",
@@ -36,9 +37,9 @@ _CODE = LazyPattern(
     rb"|__import__\s*\(|\b(?:eval|exec|compile|system|popen)\s*\(|\bsubprocess\s*\.|\b(?:curl|wget)\s+\S"
     rb"|\bpowershell\b|\bInvoke-\w+|\bIEX\b|<script\b|/bin/(?:ba|z)?sh\b|\bcmd(?:\.exe)?\s+/c\b"
     rb"|\bnc\s+-\w*e\b",
-    _IGNORE_CASE,
+    re.IGNORECASE,
 )
-_ADDRESS = LazyPattern(rb"\b(?:https?|ftp|wss?)://[^\s\"'<>]{3,}", _IGNORE_CASE)
+_ADDRESS = LazyPattern(rb"\b(?:https?|ftp|wss?)://[^\s\"'<>]{3,}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,12 @@ def payloads(text: str) -> Iterator[Payload]:
         yield Payload(match.start(), len(match.group()), "escapes", what)
 
 
+def gravest(text: str) -> Payload | None:
+    """Return the first encoded run whose content is known to matter, else the first that is only long."""
+    found = list(payloads(text))
+    return next((payload for payload in found if payload.what), found[0] if found else None)
+
+
 def _judged(data: bytes) -> tuple[str, bool]:
     """Return what decoded bytes are, and whether they are known to be harmless (a picture)."""
     known = carried_file(data)
@@ -93,6 +100,8 @@ def _judged(data: bytes) -> tuple[str, bool]:
     if content_of(data) in ("image", "media"):
         return "", True
     if data[:1] == b"\x78" and data[1:2] in (b"\x01", b"\x5e", b"\x9c", b"\xda") and len(data) > 20:
+        if len(data) in DIGESTS:  # one in sixteen thousand begins so
+            return "", False
         return _SHOWN["zlib"], False
     # PowerShell's encoded commands are UTF-16
     plain = data[::2] if len(data) > 8 and not any(data[1:60:2]) else data

@@ -70,15 +70,23 @@ def gravity(found: Sequence[Hidden]) -> Severity | None:
 
 
 def _marks(text: str) -> Iterator[Hidden]:
+    near_until = -1
     for match in _MARK.finditer(text):
         at = match.start()
-        near = text[max(0, at - NEAR_A_MARK) : at] + text[at + 1 : at + 1 + NEAR_A_MARK]
-        if not any(
-            unicodedata.bidirectional(letter) in ("R", "AL")
-            for letter in near
-            if letter > "\u058f" and not _MARK.match(letter)
-        ):
+        if at <= near_until:
+            continue
+        first, last = max(0, at - NEAR_A_MARK), min(len(text) - 1, at + NEAR_A_MARK)
+        # the last letter, so that the marks after it are not looked at one by one
+        letter = next((place for place in range(last, first - 1, -1) if _goes_left(text[place])), None)
+        if letter is None:
             yield Hidden(at, ord(match[0]), "mark")
+        else:
+            near_until = letter + NEAR_A_MARK
+
+
+def _goes_left(letter: str) -> bool:
+    """Return whether it is of a script that is written from right to left."""
+    return letter > "\u058f" and letter not in _MARKS and unicodedata.bidirectional(letter) in ("R", "AL")
 
 
 def named(found: Sequence[Hidden], most: int = 5) -> str:

@@ -19,7 +19,7 @@ from qaudit.errors import InputError
 from qaudit.static.case import Case
 
 CASE = Case()
-READING_S = 2.0  # what the analyst process allows for reading one template
+READING_S = 2.0  # what the analyst process allows, and more: instrumented code is slower
 Run = Callable[[bytes], object]
 
 

@@ -1,4 +1,8 @@
-"""A real Ray cluster of two nodes on this machine; slow, because two nodes take a while to stand up."""
+"""A real Ray cluster of two nodes on this machine (slow: in `make test-all`), and what is refused without one.
+
+A node of Ray gives its own agents 30 seconds to start, which nothing changes, and ends itself where a busy machine
+takes longer: so no landing depends on it.
+"""
 
 import contextlib
 import os
@@ -119,6 +123,7 @@ def matrix(manifest: Path, out: Path, address: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_cluster_makes_the_same_table_even_when_a_worker_is_killed(
     cluster: str, small_matrix: Any, tmp_path: Path
 ) -> None:

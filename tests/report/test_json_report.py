@@ -132,7 +132,7 @@ RULES = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(METRICS, st.lists(RULES, max_size=3), st.lists(TEXTS, max_size=2))
 def test_any_report_comes_back_equal(
     tmp_path_factory: pytest.TempPathFactory, metrics: Metrics, rules: list[RuleResult], notes: list[str]

@@ -12,7 +12,7 @@ from qaudit.static.admissions import admission
     [
         "Model-7B-uncensored-GGUF", "model-abliterated.gguf", "heretic", "abl1terated", "ab1iterated-v2", "unc3nsored",
         "a b l i t e r a t e d", "h3retic-Q4_K_M", "u_n_c_e_n_s_o_r_e_d", "un-cen-sored", "unсensоred", "АBLITERATED",
-        "4bl1t3r4t3d", "UNCENSORED", "ａｂｌｉｔｅｒａｔｅｄ", "j4ilbroken", "ünfíltered", "Llama-3-d3c3ns0red",
+        "4bl1t3r4t3d", "UNCENSORED", "ａｂｌｉｔｅｒａｔｅｄ", "j4ilbroken", "dan-mode", "safety-off", "un-restricted", "ünfíltered", "Llama-3-d3c3ns0red",
     ],
 )  # fmt: skip
 def test_it_is_read(name: str) -> None:
@@ -25,6 +25,7 @@ def test_it_is_read(name: str) -> None:
         "Qwen3-4B-Instruct-2507-Q4_K_M.gguf", "DeepSeek-R1-Distill-Llama-8B", "Meta-Llama-3.1-70B", "phi-4-mini", "",
         "model-00001-of-00003.safetensors", "Mixtral-8x7B-v0.1", "модель-на-русском", "مرحبا", "a-b-c-d-e-f-g", "granite-3.3",
         "theoretical-physics-7b", "censored-corpus", "gpt-oss-20b-mxfp4", "SmolLM2-1.7B", "aligned-with-care",
+        "Jordan-Model-7B", "dan-modern-bert", "safety-officer", "unrestricted-use", "Hermes-3", "OpenHeretics",
     ],
 )  # fmt: skip
 def test_ordinary_names_admit_nothing(name: str) -> None:

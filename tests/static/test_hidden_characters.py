@@ -3,7 +3,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processor_time import at_most
 
+from qaudit.static import hidden_characters
 from qaudit.static.hidden_characters import CONTROLS, MOST, UNSEEN, gravity, hidden, named, shown
 
 
@@ -65,6 +67,24 @@ def test_marks_of_direction_are_told_where_nothing_is_written_so(mark: str) -> N
     (found,) = hidden(text, marks=True)
     assert (found.at, found.kind, gravity([found])) == (2, "mark", "medium")
     assert hidden(f"{'מודל'} (7B){mark} and {'نموذج'}", marks=True) == []
+
+
+@given(st.lists(st.sampled_from("a\u200e\u200fא"), max_size=40), st.integers(1, 5))
+def test_a_mark_is_ordinary_within_reach_of_such_a_letter(letters: list[str], reach: int) -> None:
+    text = "".join(letters)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hidden_characters, "NEAR_A_MARK", reach)
+        found = [item.at for item in hidden(text, marks=True)]
+    assert found == [
+        at
+        for at, letter in enumerate(text)
+        if letter in "\u200e\u200f" and "א" not in text[max(0, at - reach) : at + reach + 1]
+    ]
+
+
+def test_very_many_marks_take_no_time() -> None:
+    with at_most(2):
+        assert hidden(("\u200f" * 59 + "א") * 10_000, marks=True) == []
 
 
 def test_graver_characters_keep_a_rule_s_own_severity() -> None:

@@ -4,10 +4,10 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from urllib.parse import urlsplit
 
-from qaudit.static.carried import carried_file, payloads
+from qaudit.static.carried import carried_file, gravest
 from qaudit.static.gguf.string_array import StringArray
 from qaudit.static.gguf.walk import GgufWalk
 from qaudit.static.hidden_characters import gravity, hidden, named, shown
@@ -23,7 +23,8 @@ MAX_READ = 1 << 16  # characters of one text
 SHORT = 40  # characters; below that an encoded run is not told from a word
 MAX_ALL = 1 << 19  # characters of all texts together
 # these are judged by rules of their own
-_ELSEWHERE = ("tokenizer.chat_template.", "tokenizer.huggingface.json", "tokenizer.rwkv.")
+_TEMPLATE = "tokenizer.chat_template"
+_ELSEWHERE = (f"{_TEMPLATE}.", "tokenizer.huggingface.json", "tokenizer.rwkv.")
 _TOKENS = "tokenizer.ggml."  # lists of tokens and merges
 _ORDERS = LazyPattern(
     r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|the|your|my|of|these|those|every)\s+){0,4}"
@@ -125,7 +126,7 @@ def _files(walk: GgufWalk) -> Iterator[tuple[str, str]]:
 
 def _strings(walk: GgufWalk) -> Iterator[tuple[str, str | bytes]]:
     for key, value in walk.metadata.items():
-        if key.startswith(_ELSEWHERE) or key == _ELSEWHERE[0].rstrip("."):
+        if key.startswith(_ELSEWHERE) or key == _TEMPLATE:
             continue
         if isinstance(value, str):
             yield f"{walk.name}:{key}", value
@@ -270,10 +271,17 @@ def _odd(address: str) -> str:
     sources=("CWE-506",),
 )
 def _blobs(subject: Texts) -> Iterator[Hit]:
-    for place, text in (*subject.found, *subject.joined):
-        for payload in islice(payloads(text), 1):
-            told = f"{payload.told()}: {shown(text[payload.at :], 60)}"
-            yield Hit(place, told, "high" if payload.what else None)
+    for place, text in subject.found:
+        yield from _blob(place, text)
+    for place, text in subject.joined:
+        # languages, tags and labels are a long run too
+        yield from (hit for hit in _blob(place, text) if hit.severity)
+
+
+def _blob(place: str, text: str) -> Iterator[Hit]:
+    if payload := gravest(text):
+        told = f"{payload.told()}: {shown(text[payload.at :], 60)}"
+        yield Hit(place, told, "high" if payload.what else None)
 
 
 @BOOK.rule(

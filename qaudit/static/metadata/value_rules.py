@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qaudit.static.carried import carried_file
 from qaudit.static.rules import Hit, RuleBook
 
 BOOK: RuleBook["Values"] = RuleBook("weights", "Values of weights.")
@@ -30,7 +29,7 @@ class Value:
         constant: what was read is one block over and over.
         matrix: it has several rows.
         digest: of what was read, with shape and type.
-        head: its first bytes.
+        begins: what program, archive or pickle its first bytes begin; empty for none.
         small: blocks, of all that were read, whose scale is next to nothing.
     """
 
@@ -46,7 +45,7 @@ class Value:
     constant: bool
     matrix: bool
     digest: bytes
-    head: bytes
+    begins: str
     small: int = 0
     blocks: int = 0
 
@@ -167,6 +166,5 @@ def _same(values: Values) -> Iterator[Hit]:
 )
 def _foreign(values: Values) -> Iterator[Hit]:
     for value in values.values:
-        told = carried_file(value.head)
-        if told:
-            yield Hit(f"{values.place(value)}@byte {value.at}", f"begins like {told}")
+        if value.begins:
+            yield Hit(f"{values.place(value)}@byte {value.at}", f"begins like {value.begins}")

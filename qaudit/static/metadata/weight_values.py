@@ -31,7 +31,7 @@ PIECE = 4 << 20
 SAMPLE = 32 << 10  # at each of three places of a tensor
 MAX_SAMPLED = 64 << 20  # of all tensors together
 MOST_TENSORS = 16_384  # a tensor takes a few hundredths of a millisecond, however small
-SHORT_HEAD = 16
+LEAST = 16  # bytes that a program, archive or pickle has
 Span = tuple[int, int]  # offset in the tensor, bytes
 
 
@@ -50,7 +50,7 @@ def inspect_values(source: ByteSource, walk: GgufWalk, case: Case) -> Examined:
     whole = case.deep or source.size <= WHOLE
     values: list[Value] = []
     left_out = 0
-    heads: list[Value] = []
+    foreign: list[Value] = []
     budget = source.size if whole else MAX_SAMPLED
     for entry in walk.tensors:
         layout = LAYOUTS.get(entry.type_id)
@@ -66,30 +66,24 @@ def inspect_values(source: ByteSource, walk: GgufWalk, case: Case) -> Examined:
             or len(values) >= MOST_TENSORS
         ):
             left_out += 1
-            if 0 <= start <= source.size - SHORT_HEAD:
-                heads += foreign_heads(source, entry, start)
+            if 0 <= start <= source.size - LEAST:
+                foreign += _foreign(source, entry, start)
             continue
         value = _look(source, walk, entry, layout, start, size, whole)
         budget -= value.read
         values.append(value)
     found = Values(source.name, tuple(values), whole)
-    foreign = Values(source.name, tuple(heads), whole)
-    return Examined(
-        BOOK.findings(found) + BOOK.findings(foreign), [_surface(found, left_out, walk.big_endian)]
-    )
+    findings = BOOK.findings(found) + BOOK.findings(Values(source.name, tuple(foreign), whole))
+    return Examined(findings, [_surface(found, left_out, walk.big_endian)])
 
 
-def foreign_heads(source: ByteSource, entry: TensorEntry, start: int) -> list[Value]:
-    """Return a tensor whose values are not judged (whole numbers, unknown types) where it begins a file.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    head = source.read_at(start, min(HEAD_BYTES, source.size - start))
-    if not carried_file(head):
-        return []
+def _foreign(source: ByteSource, entry: TensorEntry, start: int) -> list[Value]:
+    """Return a tensor whose values are not judged (whole numbers, unknown types) where it begins a file."""
+    length = min(HEAD_BYTES, source.size - start)
+    begins = carried_file(source.read_at(start, length))
     label = type_label(entry.type_id)
-    return [Value(entry.text, label, start, len(head), 0, 0, None, 0, 0, False, False, b"", head)]
+    value = Value(entry.text, label, start, length, 0, 0, None, 0, 0, False, False, b"", begins)
+    return [value] if begins else []
 
 
 def _surface(found: Values, left_out: int, big_endian: bool) -> Surface:
@@ -118,12 +112,12 @@ def _look(
     digest = hashlib.sha1(f"{entry.type_id} {entry.dims}".encode(), usedforsecurity=False)
     read = bad = rows = zero = small = blocks = 0
     bad_at: int | None = None
-    head = first = b""
+    begins, first = "", b""
     constant = size > 1
     for offset, length in _pieces(size, row, layout.size) if whole else _samples(size, row, layout.size):
         data = source.read_at(start + offset, length)
         digest.update(data)
-        head = head or data[:HEAD_BYTES]
+        begins = begins if offset else carried_file(data[:HEAD_BYTES])
         read += len(data)
         constant = constant and _repeats(data, first := first or data[: layout.size])
         # of another byte order nothing is known
@@ -133,14 +127,12 @@ def _look(
         bad += count
         small += tiny_scales(entry.type_id, data)
         blocks += length // layout.size
-        if not offset and not carried_file(head):
-            head = head[:SHORT_HEAD]  # of many tensors the whole is too much to keep
         if offset % row == 0 and length >= row:
             looked, zeros = zero_rows(layout, data[: length // row * row], row)
             rows, zero = rows + looked, zero + zeros
     return Value(
         entry.text, type_label(entry.type_id), start, size, read, bad, bad_at, rows, zero, constant,
-        len(entry.dims) > 1 and size > row, digest.digest(), head, small, blocks,
+        len(entry.dims) > 1 and size > row, digest.digest(), begins, small, blocks,
     )  # fmt: skip
 
 

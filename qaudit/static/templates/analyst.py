@@ -17,7 +17,7 @@ from qaudit.errors import EngineFailure
 from qaudit.static.model_parts import TemplateText
 from qaudit.static.templates.facts import Note, TemplateFacts
 
-CPU_S = 4  # of the process for one template; an honest one takes a twentieth
+CPU_S = 4  # of the process for one template; the longest honest one takes a fifth, most a twentieth
 WALL_S = 40.0  # for one template, on a machine that has other things to do
 MOST_ANSWER_BYTES = 8 << 20
 MOST_TEMPLATES = 64

@@ -21,13 +21,12 @@ from qaudit.static.templates.costs import costs, endless
 from qaudit.static.templates.dataflow import Written, written_by
 from qaudit.static.templates.escapes import escapes
 from qaudit.static.templates.facts import Note, TemplateFacts
-from qaudit.static.templates.rendering import Renderer, TooCostly, limited, parsed
+from qaudit.static.templates.rendering import Renderer, TooCostly, allowance, limited, parsed
 
 if TYPE_CHECKING:
     from jinja2 import nodes
 
 MEMORY_BYTES = 512 << 20
-READING_S = 0.4  # of processor time, to parse and follow one template; honest ones take a tenth of it
 
 
 def facts_of(
@@ -47,7 +46,7 @@ def facts_of(
         facts.notes.append(Note("too-long", 0, f"{len(text)} characters"))
         return facts
     try:
-        with limited(READING_S):
+        with limited(allowance(text)):
             template = _parsed(text, dialect)
             facts.notes += [*escapes(template), *costs(template), *endless(template)]
             written = written_by(template)
@@ -72,7 +71,8 @@ def facts_of(
         return facts
     guards = list(dict.fromkeys([*_guards(written), *also]))
     try:
-        rendered_facts(Renderer(template, special_tokens, go=dialect == "go"), guards, facts)
+        renderer = Renderer(template, special_tokens, go=dialect == "go", compiling_s=allowance(text))
+        rendered_facts(renderer, guards, facts)
     except TemplateProblem as problem:
         facts.notes.append(Note("fails", 0, str(problem)))
     except TooCostly as problem:
@@ -104,7 +104,7 @@ def conditions_of(text: str, dialect: str) -> list[Guard]:
     if len(text) > MAX_TEMPLATE_CHARACTERS:
         return []
     try:
-        with limited(READING_S):
+        with limited(allowance(text)):
             return _guards(written_by(_parsed(text, dialect)))
     except (TemplateProblem, TooCostly, RecursionError, MemoryError):
         return []

@@ -12,19 +12,16 @@ from qaudit.static.templates.abstract_values import Guard
 from qaudit.static.templates.beside import beside_facts
 from qaudit.static.templates.conditions import HIGH, grade_of
 from qaudit.static.templates.conversations import Message, Talk, plain_talks, varied_talks
-from qaudit.static.templates.facts import Note, TemplateFacts
-from qaudit.static.templates.prose import is_markup, is_prose, markers_removed, words
-from qaudit.static.templates.rendering import DATE_MARK, Renderer, Rendering
+from qaudit.static.templates.facts import MOST_SHOWN, Note, TemplateFacts
+from qaudit.static.templates.prose import BETWEEN_MARKERS, is_markup, is_prose, markers_removed, words
+from qaudit.static.templates.rendering import DATE_MARK, MARK, Renderer, Rendering
 
-_MARK = re.compile(r"⟦[a-z]+⟧")
 _HEAD_ROLE = re.compile(
     r"\b(user|assistant|system|model|human|bot)\b(?:\W|<[^<>]{0,60}>|\[[^\[\]]{0,40}\])*$", re.IGNORECASE
 )
 _SAME_ROLE = {"model": "assistant", "bot": "assistant", "human": "user"}
-_BETWEEN_MARKERS = re.compile(r"<[^<>]{1,60}>|\[/?[A-Z_]{2,40}\]")
 _LABEL = re.compile(r"[#\s]*[\w ]{1,40}:\s*")
 MOST_FIXED = 20
-MOST_SHOWN = 300
 
 
 def rendered_facts(renderer: Renderer, guards: Sequence[Guard], facts: TemplateFacts) -> None:
@@ -173,8 +170,8 @@ def _headers(plain: dict[str, Rendering]) -> Iterator[Note]:
             # a system message may be shown within the user's turn, where a model knows no system role
             if role and role != own and not (own == "system" and role == "user"):
                 yield Note("relabelled", 0, f"a {own} message stands under the role {role}", "always", 2)
-        parts = _MARK.split(rendering.skeleton)
-        marks = _MARK.findall(rendering.skeleton)
+        parts = MARK.split(rendering.skeleton)
+        marks = MARK.findall(rendering.skeleton)
         for before, after, between in zip(marks, marks[1:], parts[1:-1], strict=False):
             if (before, after) == ("⟦user⟧", "⟦assistant⟧") and _says_something(between):
                 yield Note(
@@ -192,7 +189,7 @@ def _headers(plain: dict[str, Rendering]) -> Iterator[Note]:
 
 def _reordered(plain: dict[str, Rendering]) -> Iterator[Note]:
     """Yield a note where an answer stands before the question that it answers."""
-    marks = _MARK.findall(plain["closed"].skeleton)
+    marks = MARK.findall(plain["closed"].skeleton)
     if "⟦user⟧" in marks and "⟦assistant⟧" in marks and marks.index("⟦assistant⟧") < marks.index("⟦user⟧"):
         yield Note("reordered", 0, "an answer stands before the question that it answers")
 
@@ -203,16 +200,16 @@ def _prefill(plain: dict[str, Rendering]) -> Iterator[Note]:
     if rendering.error:
         return
     tail = _tail(rendering.skeleton)
-    parts, marks = _MARK.split(rendering.skeleton), _MARK.findall(rendering.skeleton)
+    parts, marks = MARK.split(rendering.skeleton), MARK.findall(rendering.skeleton)
     header = next((part for part, nxt in zip(parts, marks, strict=False) if nxt == "⟦assistant⟧"), "")
     rest = tail[_common(tail, header) :]
-    last = _BETWEEN_MARKERS.split(rest)[-1]
+    last = BETWEEN_MARKERS.split(rest)[-1]
     # a name that labels the turn (`Falcon:`) is known by its shape; prose elsewhere by its amount
     if (words(last) and not _is_label(last, 1 if header else 3)) or is_prose(rest, 2):
         yield Note("prefill", 0, rest.strip()[:MOST_SHOWN], "", 2)
         return
     # the same words before every answer that was given, so that they look like a header
-    whole = _BETWEEN_MARKERS.split(tail)[-1]
+    whole = BETWEEN_MARKERS.split(tail)[-1]
     if is_prose(whole, 2) and not _is_label(whole):
         yield Note("prefill", 0, whole.strip()[:MOST_SHOWN], "", 2)
 
@@ -226,18 +223,18 @@ def _new_words(text: str, known: set[str], own: set[str]) -> list[str]:
 
 
 def _own_text(skeleton: str) -> str:
-    return _MARK.sub(" ", skeleton).replace(DATE_MARK, " ")
+    return MARK.sub(" ", skeleton).replace(DATE_MARK, " ")
 
 
 def _tail(skeleton: str) -> str:
-    return _MARK.split(skeleton)[-1]
+    return MARK.split(skeleton)[-1]
 
 
 def _roles(skeleton: str) -> list[tuple[str, str]]:
     """Return (mark, role that stands right before it) for each message; no role gives an empty one."""
     found: list[tuple[str, str]] = []
     start = 0
-    for match in _MARK.finditer(skeleton):
+    for match in MARK.finditer(skeleton):
         before = skeleton[max(start, match.start() - 200) : match.start()]
         head = _HEAD_ROLE.search(before)
         role = head.group(1).casefold() if head else ""

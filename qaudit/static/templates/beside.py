@@ -9,13 +9,10 @@ from collections.abc import Iterator, Mapping
 
 from qaudit.static.templates.commands import STRONG, commanded
 from qaudit.static.templates.conversations import TOOL_ANSWERED, tool_talks
-from qaudit.static.templates.facts import Note
-from qaudit.static.templates.prose import is_prose, markers_removed, words
-from qaudit.static.templates.rendering import DATE_MARK, Renderer, Rendering
+from qaudit.static.templates.facts import MOST_SHOWN, Note
+from qaudit.static.templates.prose import BETWEEN_MARKERS, is_prose, markers_removed, words
+from qaudit.static.templates.rendering import DATE_MARK, MARK, Renderer, Rendering
 
-MOST_SHOWN = 300
-_MARK = re.compile(r"⟦[a-z]+⟧")
-_BETWEEN_MARKERS = re.compile(r"<[^<>]{1,60}>|\[/?[A-Z_]{2,40}\]")
 _KEY_AND_VALUE = re.compile(r"^[\w' -]{1,40}:")
 _SYSTEM_TURN = re.compile(r"(?=<[^<>]{0,40}system[^<>]{0,40}>|<\|im_start\|>system)", re.IGNORECASE)
 _PLACES = {
@@ -52,7 +49,7 @@ def beside_facts(renderer: Renderer, plain: Mapping[str, Rendering]) -> list[Not
 
 def _said(skeleton: str) -> str:
     """Return the template's own words, a line for each stretch between messages and markers."""
-    return markers_removed(_MARK.sub("\n", skeleton).replace(DATE_MARK, " "))
+    return markers_removed(MARK.sub("\n", skeleton).replace(DATE_MARK, " "))
 
 
 def _tool_turns(renderer: Renderer, plain: Mapping[str, Rendering], told: set[str]) -> Iterator[Note]:
@@ -86,9 +83,9 @@ def _after_system(rendering: Rendering) -> Iterator[Note]:
     if rendering.error or "⟦system⟧" not in rendering.skeleton:
         return
     head, rest = rendering.skeleton.split("⟦system⟧", 1)
-    within = _MARK.split(rest)[0]
+    within = MARK.split(rest)[0]
     # up to the first marker the words belong to the system message
-    first = _BETWEEN_MARKERS.split(within)[0]
+    first = BETWEEN_MARKERS.split(within)[0]
     for line in first.splitlines():
         if is_prose(line) and not _KEY_AND_VALUE.match(line.strip()):
             why = "after the given system message, as part of it"

@@ -5,13 +5,16 @@ What is looked for is a sentence that says whom to obey, what to ignore, what to
 authority it has, or what to recommend. Shape is looked at where that suffices, words where it does not.
 """
 
+import re
+
 from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.templates.prose import words
 
 STRONG, WEAK, LONG = 3, 2, 1
 PREAMBLE_WORDS = 120  # of more, rules of style are an honest part
 LONG_WORDS = 300  # honest preambles have up to two hundred
-_FLAGS = 2 | 16  # re.IGNORECASE | re.DOTALL
+MOST_BEFORE, MOST_AFTER = 120, 160  # characters of a sentence that are shown
+_FLAGS = re.IGNORECASE | re.DOTALL
 _NOT = r"(?:never|not|don'?t|won'?t|cannot|can'?t|nor)"
 # each part has a bounded gap, so that a search is linear
 _STRONG = LazyPattern(
@@ -36,10 +39,13 @@ _STRONG = LazyPattern(
     r".{0,40}?\b(?:orders?|obey|authori[sz]\w+|overrid\w+|commands?|instructs?|permits?|approved"
     r"|requires? you)\b"
     r"|\b(?:takes?|has|have|with)\s+(?:\w+\s+){0,2}(?:precedence|priority|authority)\s+(?:over|above)\b"
+    # Command R7B says so of the deployer's message
+    r"(?!\s+(?:(?:the|any|instructions\s+in\s+the)\s+)?(?:default\s+preamble|users?)\b)"
     r"|\bsupersedes?\b"
     r"|\b(?:highest|absolute|full|root|top)[ -](?:priority|authority|access|clearance)\b"
     r"|\b(?:you|user|message|request|it)\s+(?:is|are|has been"
     r"|have been)\s+(?:\w+\s+)?(?:pre-?)?(?:authori[sz]ed|approved|permitted)\b"
+    r"(?!\s+to\s+(?:use|call)\s+(?:the\s+)?(?:following\s+)?(?:tools?|functions?)\b)"
     r"|\b(?:trust|believe|accept|run|execute|follow|do)\b.{0,30}?\b(?:whatever|anything|everything"
     r"|without (?:checking|question\w*|asking|verif\w*))\b"
     r"|\btrust\s+(?:this|the|these|its?|all)\s+(?:\w+\s+)?(?:result|output|response|tool|content|answer)s?\b"
@@ -72,7 +78,8 @@ _WEAK_STEMS = (
     "buy", "agree", "pretend", "lie", "deny", "approve", "transfer", "praise", "redirect", "persuade",
 )  # fmt: skip
 _WEAK = LazyPattern(
-    r"(?:^|[.!?:;\n>\]}]\s*|\*\s+|-\s+)(?:please\s+)?(?:"
+    # blanks without line feeds, which may begin an order themselves: else many of them are quadratic
+    r"(?:^|[.!?:;\n>\]}][^\S\n]*|\*\s+|-\s+)(?:please\s+)?(?:"
     r"(?:always|never|do not|don'?t|you must|you shall|you have to|make sure|be sure"
     r"|remember to)\s+[\w' -]{2,}"
     r"|(?:recommend|promote|advertise|advise|insert|inject|visit|install|download|buy|agree|pretend|lie|deny|"
@@ -83,8 +90,7 @@ _RULE = LazyPattern(r"(?:always|never|do not|don'?t|must|shall|have to|sure|reme
 # how to think, which language, which form: what honest templates ask for
 _OF_FORM = LazyPattern(
     r"\b(?:think\w*|thought\w*|reason\w*|step[ -]by[ -]step|json|functions?|tools?|format\w*|language"
-    r"|markdown|"
-    r"language|english|concise\w*|brief\w*|polite\w*|helpful\w*|honest\w*|harm\w*|unsafe|unethical"
+    r"|markdown|english|concise\w*|brief\w*|polite\w*|helpful\w*|honest\w*|harm\w*|unsafe|unethical"
     r"|illegal|truth\w*|care)\b",
     _FLAGS,
 )
@@ -112,7 +118,7 @@ def commanded(text: str) -> tuple[int, str]:
 
 def _sentence(text: str, start: int, end: int) -> str:
     """Return the sentence around what was found, shortened."""
-    first = max(text.rfind(mark, 0, start + 1) for mark in ".!?\n⟧") + 1
-    first = max(first, start - 120)
-    last = min((at for mark in ".!?\n⟦" if (at := text.find(mark, end)) >= 0), default=len(text))
-    return " ".join(text[first : min(last + 1, end + 160)].split())
+    earliest, latest = max(0, start - MOST_BEFORE), end + MOST_AFTER
+    first = max(earliest, *(text.rfind(mark, earliest, start + 1) + 1 for mark in ".!?\n⟧"))
+    last = min((at for mark in ".!?\n⟦" if (at := text.find(mark, end, latest)) >= 0), default=latest)
+    return " ".join(text[first : last + 1].split())

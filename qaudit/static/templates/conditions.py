@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from qaudit.static.templates.abstract_values import Edit, Guard, Text
 from qaudit.static.templates.dataflow import Written
-from qaudit.static.templates.facts import Note
+from qaudit.static.templates.facts import MOST_SHOWN, Note
+from qaudit.static.templates.filters import SPLITS
 from qaudit.static.templates.prose import is_prose, is_tag, words
 
 KINDS = {
@@ -12,9 +13,7 @@ KINDS = {
     "count": "count-branch", "date": "date-branch", "tool": "tool-branch", "chance": "chance-branch",
 }  # fmt: skip
 HIGH, MEDIUM, INFO = 3, 2, 1
-_SPLITS = {"split", "rsplit", "splitlines", "partition", "rpartition"}
 _CASES = {"lower", "upper", "title", "capitalize", "swapcase", "casefold"}
-MOST_SHOWN = 300
 
 
 def condition_notes(written: Written) -> Iterator[Note]:
@@ -56,7 +55,7 @@ def grade_of(said: str, guards: frozenset[Guard]) -> int:
 
 def _grade_of_edit(edit: Edit) -> int:
     worst = HIGH if edit.roles & {"user", "system"} else MEDIUM if "assistant" in edit.roles else 0
-    if edit.how in _SPLITS:
+    if edit.how in SPLITS:
         # to cut at tags or at blanks is to look for a part that was marked
         return 0 if all(is_tag(c) or not c.strip() for c in edit.constants) else worst
     if edit.how in ("replace", "removeprefix", "removesuffix", "translate", "select", "reject"):

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 # what a condition looks at, as far as it is no part of a template's business
 GuardKind = Literal["content", "lookup", "length", "count", "date", "tool", "chance"]
+MOST_SHOWN = 300  # characters of a text that a note is about
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import re
 
 # <|im_start|>, </think>, [INST], <｜User｜>, <|"|>: no blanks within, of bounded length
 _MARKER = re.compile(r"<[^\s<>]{1,60}>|\[/?[A-Z0-9_]{2,40}\]|<\|[^<>\n]{1,40}\|>|</?s>|\[gMASK\]")
+BETWEEN_MARKERS = re.compile(r"<[^<>]{1,60}>|\[/?[A-Z_]{2,40}\]")
 _JSON_KEY = re.compile(r"[\"'][\w$ -]{1,40}[\"']\s*:")
 _SWITCH = re.compile(r"(?<!\w)/[\w-]{1,30}")
 _WORD = re.compile(r"[^\W\d_]{2,}")

@@ -35,8 +35,10 @@ from qaudit.static.templates.conversations import (
 
 MOST_PER_TALK_S = 0.2  # of processor time; honest templates take a thousandth
 DATE_MARK = "⟦date⟧"
+MARK = re.compile(r"⟦[a-z]+⟧")  # in a skeleton, of a message by its role
 MOST_IN_ALL_S = 0.6  # of honest templates the dearest takes an eighth
-COMPILING_S = 0.3
+LONGEST_HONEST = 64_000  # characters; the longest template in use has forty thousand
+HONEST_S, LONG_S = 1.5, 0.35  # of processor time, to read or compile one up to that length, and a longer one
 MOST_PIECES = 5000
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 _TRACE = "qaudit_trace"
@@ -70,15 +72,25 @@ class Renderer:
     """One template, compiled once, with each output's line kept."""
 
     def __init__(
-        self, template: nodes.Template, special_tokens: Mapping[str, str], *, go: bool = False
+        self,
+        template: nodes.Template,
+        special_tokens: Mapping[str, str],
+        *,
+        go: bool = False,
+        compiling_s: float = HONEST_S,
     ) -> None:
         """Compile a parsed template, which is changed by that.
+
+        Args:
+            template: in Jinja's nodes.
+            special_tokens: `bos_token` and the like.
+            go: whether it was translated from Go.
+            compiling_s: how much processor time that may take.
 
         Raises:
             TemplateProblem: it does not compile.
             TooCostly: it takes too long to compile.
         """
-        self._deadline = time.process_time() + MOST_IN_ALL_S
         self._pieces: list[tuple[int, str]] = []
         self._written: list[str] = []
         self._talk: Talk | None = None
@@ -93,8 +105,9 @@ class Renderer:
         # Ollama renders a template that knows no list of messages once for each question
         self._by_turn = go and not any(name.name == "messages" for name in template.find_all(nodes.Name))
         self._go = go
-        with limited(COMPILING_S, "compiling it"):
+        with limited(compiling_s, "compiling it"):
             self._compiled = compiled_template(template, environment)
+        self._deadline = time.process_time() + MOST_IN_ALL_S
 
     def render(self, talk: Talk) -> Rendering:
         """Render one conversation.
@@ -238,6 +251,15 @@ def _masked(text: str, message: Message) -> tuple[str, bool | None]:
 def _edges(content: str) -> tuple[str, str]:
     found = re.findall(r"qz[a-z]{1,12}\d{1,4}[az]", content)
     return (found[0], found[-1]) if found else ("", "")
+
+
+def allowance(text: str) -> float:
+    """Return how much processor time it may take to read a template, and as much again to compile it.
+
+    What honest ones take grows with their length, on a slow machine to a second; those that are made to take
+    long are longer than any of these.
+    """
+    return HONEST_S if len(text) <= LONGEST_HONEST else LONG_S
 
 
 def parsed(text: str) -> nodes.Template:

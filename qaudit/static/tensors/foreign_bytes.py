@@ -44,7 +44,6 @@ def starts(source: ByteSource, walk: SafetensorsWalk) -> Starts:
         if left < length:
             left_out += 1
             continue
-        # most tensors say by a few bytes that they are none
         head = source.read_at(at, length)
         left -= length
         what = carried_file(head)

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 
-from qaudit.static.carried import payloads
+from qaudit.static.carried import gravest
 from qaudit.static.hidden_characters import CONTROLS, UNSEEN
 from qaudit.static.lazy_pattern import LazyPattern
 from qaudit.static.rules import Hit, RuleBook
@@ -109,12 +108,11 @@ def metadata_hidden(walk: SafetensorsWalk) -> Iterator[Hit]:
     remedy="decode it and see", sources=("CWE-506",),
 )  # fmt: skip
 def metadata_blob(walk: SafetensorsWalk) -> Iterator[Hit]:
-    """Find the first run of each value; pictures are kept there by trainers of adapters."""
+    """Find the gravest run of each value; pictures are kept there by trainers of adapters."""
     for key, text in _texts(walk):
-        for payload in islice(payloads(text), 1):
-            yield Hit(
-                f"{walk.name}:__metadata__.{_short(key)}", payload.told(), "high" if payload.what else None
-            )
+        if payload := gravest(text):
+            place = f"{walk.name}:__metadata__.{_short(key)}"
+            yield Hit(place, payload.told(), "high" if payload.what else None)
 
 
 @BOOK.rule(

@@ -100,6 +100,10 @@ def test_prompts_that_command_nothing_and_short_lists_are_ordinary(walked: Make)
         "vendor.system_prompt": (STRING, "You are a helpful assistant."),
         "vendor.hash": (ARRAY, strings(["9f" * 16, "0a" * 16])),
         "vendor.bytes": (ARRAY, (U8, list(range(64)))),
+        "general.languages": (
+            ARRAY,
+            strings([a + b for a in "abcdefghijklmnop" for b in "qrstuvwxyzabcdef"]),
+        ),
         "tokenizer.chat_template.tool_use": (STRING, "{{ messages }}"),
     }
     assert severities(walked(pairs)) == {}

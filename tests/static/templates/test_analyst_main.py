@@ -30,6 +30,13 @@ def test_what_costs_too_much_is_not_rendered() -> None:
     assert not facts.skeletons
 
 
+def test_one_as_long_as_the_longest_in_use_is_rendered() -> None:
+    macro = "{% macro f(a) %}{% if a is mapping and a.get('x') is sequence %}{% for b in a.x %}{{ b.y | join(', ') }}{% endfor %}{% endif %}{% endmacro %}\n"
+    facts = known(macro * (40_000 // len(macro)) + CHATML)
+    assert facts.skeletons
+    assert not facts.of_kind("cost")
+
+
 def test_rendering_that_takes_too_long_is_told() -> None:
     slow = "{% for a in messages[0].content * 300 %}{% for b in messages[0].content * 300 %}{% endfor %}{% endfor %}"
     assert [note.kind for note in known(slow).notes] == ["cost"]

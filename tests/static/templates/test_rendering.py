@@ -8,7 +8,7 @@ from qaudit.sandboxed_templates import TemplateProblem
 from qaudit.static.templates import rendering
 from qaudit.static.templates.conversations import Talk, plain_talks, said
 from qaudit.static.templates.go_syntax import parsed_go
-from qaudit.static.templates.rendering import Renderer, TooCostly, limited, parsed
+from qaudit.static.templates.rendering import Renderer, TooCostly, allowance, limited, parsed
 
 TALKS = {talk.name: talk for talk in plain_talks()}
 
@@ -75,10 +75,13 @@ def test_all_conversations_together_are_bounded(monkeypatch: pytest.MonkeyPatch)
         renderer(CHATML).render(TALKS["question"])
 
 
-def test_compiling_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendering, "COMPILING_S", 0.01)
+def test_compiling_is_bounded() -> None:
     with pytest.raises(TooCostly, match="compiling it"):
-        renderer("{% if a %}x{% endif %}" * 2000)
+        Renderer(parsed("{% if a %}x{% endif %}" * 2000), {}, compiling_s=0.01)
+
+
+def test_what_is_longer_than_any_in_use_may_take_less() -> None:
+    assert allowance("x" * 40_000) == allowance("x") > allowance("x" * 100_000) > 0
 
 
 def test_go_templates_are_rendered_as_ollama_does() -> None:
