@@ -23,7 +23,7 @@ RANKS = {
     "journal": 4, "lab": 4,
     "auditing": 5,
     "matrix": 5.5,
-    "cli": 6, "pytest_plugin": 6,
+    "cli": 6, "pytest_plugin": 6, "__main__": 7,
 }  # fmt: skip
 MODULES = sorted([*PACKAGE.rglob("*.py"), *REALIGN.rglob("*.py")])
 
