@@ -170,7 +170,7 @@ HIDDEN = [
     _folder("additional-template-escapes", whole_folder(lambda: {**honest_folder(), "additional_chat_templates/rag.jinja": BODY + "{{ joiner.__init__.__globals__ }}"}), "template/sandbox-escape", "item 30"),
     _folder("processor-template-escapes", whole_folder(lambda: honest_folder(processor_config__json=json.dumps({"processor_class": "X", "chat_template": BODY + "{{ ''.__class__ }}"}))), "template/sandbox-escape", "item 30"),
     _folder("chat-template-json-escapes", whole_folder(lambda: honest_folder(chat_template__json=json.dumps({"chat_template": BODY + "{{ ''.__class__ }}"}))), "template/sandbox-escape", "item 30"),
-    _folder("marker-not-in-vocabulary", template(BODY.replace("<|im_start|>", "<|start_of_turn_9|>")), "template/unknown-marker", "item 34"),
+    _folder("marker-not-in-vocabulary", template(BODY.replace("<|im_start|>", "<|start_of_turn_9|>")), "template/half-pair template/unknown-marker", "item 34"),
 ]  # fmt: skip
 
 ATTACKS = [*ESCAPES, *WATCHING, *HANGING, *HIDDEN]

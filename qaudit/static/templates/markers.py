@@ -1,7 +1,7 @@
 """Markers that templates write beside the vocabulary that should have them as one token each."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,6 +11,7 @@ from qaudit.static.rules import Hit, RuleBook
 BOOK: RuleBook["Marked"] = RuleBook("template", "markers of a chat template and the vocabulary")
 _MARKER = re.compile(r"<\|[A-Za-z][\w-]{1,48}\|>|<｜[^\s<>｜]{1,40}｜>|<(?:start|end)_of_turn>")
 _LOOSE = re.compile(r"<\s?[|｜]\s?/?[A-Za-z][\w -]{1,48}[|｜]\s?>")
+_HALF = re.compile(r"(?<![a-z])(?:start|end)(?![a-z])")
 MOST_MARKERS, MOST_LOOSE = 60, 2000
 LEAST_ALIKE = 5  # letters; shorter names are alike by chance
 
@@ -60,18 +61,55 @@ def _bare(marker: str) -> str:
 )  # fmt: skip
 def unknown_marker(case: Marked) -> Iterator[Hit]:
     """Markers of a chat that are not in the vocabulary."""
+    wanted = _written(case)
+    for marker in sorted(wanted.keys() - _held(case, wanted.keys())):
+        yield Hit(wanted[marker], marker)
+
+
+@BOOK.rule(
+    "half-pair",
+    "medium",
+    title="of a pair of tokens the template writes one, and a marker that is no token in place of the other",
+    why="The vocabulary has a token that opens or closes a turn, and the template does not use it: the model "
+    "was trained on turns that it never sees here, and what it learnt to refuse within them may be lost.",
+    remedy="take the template of the original model",
+)  # fmt: skip
+def half_pair(case: Marked) -> Iterator[Hit]:
+    """One half of a pair of the vocabulary's tokens, beside a marker that stands in for the other."""
+    wanted = _written(case)
+    others = {marker: other for marker in wanted if (other := _other_half(marker))}
+    held = _held(case, wanted.keys() | set(others.values()))
+    strange = sorted(wanted.keys() - held)
+    for marker, other in sorted(others.items()) if strange else ():
+        if marker in held and other in held and other not in wanted:
+            yield Hit(wanted[marker], f"{marker} with {strange[0]}, no token, in place of {other}")
+
+
+def _written(case: Marked) -> dict[str, str]:
+    """Markers of the templates, and where each stands first; none where there is no vocabulary."""
     wanted: dict[str, str] = {}
-    for template in case.templates:
+    for template in case.templates if len(case.vocabulary.tokens) else ():
         for marker in _MARKER.findall(template.text[: 1 << 20]):
             if len(wanted) < MOST_MARKERS:
                 wanted.setdefault(marker, template.location)
-    if not wanted or not len(case.vocabulary.tokens):
-        return
-    missing = set(wanted) - set(case.vocabulary.added)
+    return wanted
+
+
+def _held(case: Marked, markers: Set[str]) -> set[str]:
+    """Those markers that are tokens."""
+    held = {marker for marker in markers if marker in case.vocabulary.added}
+    missing = set(markers) - held
     for token in case.vocabulary.tokens if missing else ():
         if token in missing:
+            held.add(token)
             missing.discard(token)
             if not missing:
-                return
-    for marker in sorted(missing):
-        yield Hit(wanted[marker], marker)
+                break
+    return held
+
+
+def _other_half(marker: str) -> str | None:
+    found = _HALF.search(marker)
+    if found is None:
+        return None
+    return marker[: found.start()] + ("end" if found.group() == "start" else "start") + marker[found.end() :]

@@ -47,3 +47,29 @@ def test_markers_of_another_family_are_not_near() -> None:
     view = VocabularyView("v", "gpt2", ("<s>", "</s>", "<|end|>", "<|end_of_sentence|>"))
     template = TemplateText("t", "default", "<|user|><|assistant|><|endoftext|><|eot_id|>")
     assert {f.id for f in BOOK.findings(Marked((template,), view))} == {"template/unknown-marker"}
+
+
+def test_half_of_a_pair_with_a_stand_in_for_the_other() -> None:
+    view = VocabularyView("v", "gpt2", ("a", "<|im_start|>", "<|im_end|>"))
+    template = TemplateText("t", "default", CHATML.replace("<|im_start|>", "<|turn|>"))
+    found = [f for f in BOOK.findings(Marked((template,), view)) if f.id == "template/half-pair"]
+    assert [(f.severity, f.evidence) for f in found] == [
+        ("medium", "<|im_end|> with <|turn|>, no token, in place of <|im_start|>")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        # roles as letters, turns closed by a token that has no other half: Zephyr's way
+        (("<s>", "</s>", "<|im_start|>", "<|im_end|>"), "<|user|>\n</s><|assistant|>\n"),
+        # the other half is no token
+        (("<|im_end|>",), "<|im_start|>user<|im_end|>"),
+        # the other half is not needed, nothing stands in for it
+        (("<|im_start|>", "<|im_end|>"), "{{ messages }}<|im_end|>"),
+        (("<|im_start|>", "<|im_end|>"), "<|im_start|><|im_end|><|tool|>"),
+    ],
+)
+def test_pairs_that_are_whole_or_not_pairs(tokens: tuple[str, ...], text: str) -> None:
+    case = Marked((TemplateText("t", "default", text),), VocabularyView("v", "gpt2", tokens))
+    assert "template/half-pair" not in {f.id for f in BOOK.findings(case)}
