@@ -228,8 +228,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.noted.sent = len(body[:cut]) if is_file else 0
         try:
             self.wfile.write(body if cut is None else body[:cut])
-        except OSError:  # the client has gone
-            self.noted.sent = 0
+        except (
+            OSError
+        ):  # the client has gone; what it took of it is not known, and the count stays as it was told
             self.close_connection = True
             return
         if cut is not None:

@@ -86,6 +86,8 @@ def test_two_matrices_in_one_folder_are_refused(small_matrix: Any, tmp_path: Pat
     first.close()  # type: ignore[attr-defined]
     # one that was stopped leaves no table, no process and no lock
     assert not (tmp_path / "matrix.csv").exists()
+    for process in multiprocessing.active_children():
+        process.join(60)
     assert not multiprocessing.active_children()
     assert finished(list(run_matrix(manifest, MatrixOptions(tmp_path, jobs=1)))).table.is_file()
 
