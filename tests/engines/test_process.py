@@ -74,16 +74,16 @@ def test_a_module_that_is_not_there_is_named() -> None:
         WorkerDied, match=r"ended with status 1; last words: .*No module named no_such_worker"
     ):
         WorkerProcess("no_such_worker", Limits(stall_s=120))
-    assert psutil.Process().num_fds() == fds
+    assert psutil.Process().num_fds() <= fds  # fewer: what another test had left open was collected
 
 
 def test_a_module_that_confines_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "mute_worker.py").write_text("import time\ntime.sleep(600)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    children = len(psutil.Process().children())
+    children = set(psutil.Process().children())
     with pytest.raises(WorkerDied, match=r"no sign of life in 0\.3 s"):
         WorkerProcess("mute_worker", Limits(stall_s=0.3))
-    assert len(psutil.Process().children()) == children
+    assert set(psutil.Process().children()) <= children
 
 
 @pytest.mark.parametrize("spare", [0, 1, 3, 5, 7])
@@ -104,7 +104,7 @@ def test_too_few_descriptors_are_one_line_and_leave_none_open(spare: int) -> Non
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for filler in fillers[spare:]:
             os.close(filler)
-    assert here.num_fds() == before
+    assert here.num_fds() <= before
 
 
 def test_the_worker_holds_only_its_own_pipes() -> None:

@@ -66,13 +66,13 @@ def test_an_engine_that_answers_nothing_is_given_up(start: Start, monkeypatch: p
     ],
 )
 def test_a_worker_that_does_not_load_is_one_line(start: Start, name: str, message: str) -> None:
-    children = len(psutil.Process().children())
+    children = set(psutil.Process().children())
     with pytest.raises(EngineFailure) as failure:
         start(name)
     assert message in str(failure.value)
     assert str(failure.value).isprintable()
     assert f"/nowhere/{name}" in str(failure.value)
-    assert len(psutil.Process().children()) == children
+    assert set(psutil.Process().children()) <= children
 
 
 def test_prompts_are_not_blamed_when_the_checkpoint_no_longer_loads(
@@ -107,7 +107,7 @@ def test_modules_beside_the_checkpoint_are_not_imported(
 def test_nothing_is_left_after_close(start: Start) -> None:
     start().close()
     here = psutil.Process()
-    before = here.num_fds(), threading.active_count(), len(here.children(recursive=True))
+    fds, threads, children = here.num_fds(), set(threading.enumerate()), set(here.children(recursive=True))
     for _ in range(2):
         engine = start()
         engine.generate(asks("a", "segfault"))
@@ -116,7 +116,10 @@ def test_nothing_is_left_after_close(start: Start) -> None:
             start("dies")
         engine.close()
         engine.close()
-    assert (here.num_fds(), threading.active_count(), len(here.children(recursive=True))) == before
+    # what other tests of this process have left may end meanwhile
+    assert here.num_fds() <= fds
+    assert set(threading.enumerate()) <= threads
+    assert set(here.children(recursive=True)) <= children
 
 
 def test_processes_that_the_worker_started_end_with_it(start: Start) -> None:
