@@ -7,13 +7,15 @@ if TYPE_CHECKING:
     from qaudit.auditing.chain import audit
     from qaudit.checkpoints.opening import open_checkpoint
     from qaudit.releases.loading import verified_checkpoint
+    from qaudit.weights.looking import examine_weights
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "audit", "open_checkpoint", "sign", "verified_checkpoint"]
+__all__ = ["__version__", "audit", "examine_weights", "open_checkpoint", "sign", "verified_checkpoint"]
 
 # the public names load when first used, so that `qaudit --help` starts fast
 _PUBLIC = {
     "audit": "qaudit.auditing.chain",
+    "examine_weights": "qaudit.weights.looking",
     "open_checkpoint": "qaudit.checkpoints.opening",
     "sign": "qaudit.auditing.approval",
     "verified_checkpoint": "qaudit.releases.loading",

@@ -14,7 +14,7 @@ BANNED_NAMES = {"utils", "helpers", "common", "base", "misc", "types", "json", "
 # ARCHITECTURE: a room imports only rooms of a lower rank; the first match counts
 RANKS = {
     "__init__": 7,
-    "errors": 0, "findings": 0, "values": 0.2, "shipped": 0.5, "files": 0.5, "locks": 0.5, "strict_json": 0.5, "strict_yaml": 0.5, "csv_text": 0.5,
+    "errors": 0, "findings": 0, "values": 0.2, "weight_values": 0.3, "shipped": 0.5, "files": 0.5, "locks": 0.5, "strict_json": 0.5, "strict_yaml": 0.5, "csv_text": 0.5,
     "processors": 0.5, "version_order": 0.5, "confinement": 0.5, "sandboxed_templates": 0.5,
     "checkpoints": 1, "suites": 1, "judges": 1, "metrics": 1, "policy": 1, "report": 1, "attest": 1,
     "engines": 2, "weights": 2, "releases": 2, "static": 2,

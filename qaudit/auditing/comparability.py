@@ -6,13 +6,11 @@ from qaudit.checkpoints.checkpoint import Checkpoint
 from qaudit.checkpoints.gguf_as_hf import require_same_model
 from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
 from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
+from qaudit.checkpoints.reference_precision import require_precise
 from qaudit.checkpoints.same_layout import require_same_layout
 from qaudit.checkpoints.tokenizer_settings import tokenizer_differences
-from qaudit.errors import Incomparable
 from qaudit.values import Finding
 
-# Q8_0 has 8.5 bits per weight; anything under 8 is itself a lossy quantization
-REFERENCE_BITS = 8.0
 MAX_DIFF_LINES = 30
 
 
@@ -26,7 +24,7 @@ def require_comparable(reference: Checkpoint, candidate: Checkpoint) -> None:
     if "endpoint" in (reference.format, candidate.format):
         # a server shows neither weights nor tokenizer: the report says so
         return
-    _require_precise(reference)
+    require_precise(reference)
     if isinstance(reference, GgufCheckpoint) and isinstance(candidate, HfCheckpoint):
         require_same_model(reference, candidate)
         return
@@ -34,14 +32,6 @@ def require_comparable(reference: Checkpoint, candidate: Checkpoint) -> None:
         require_same_model(candidate, reference)
         return
     require_same_layout(candidate, reference)
-
-
-def _require_precise(reference: Checkpoint) -> None:
-    if reference.bits_per_weight < REFERENCE_BITS:
-        raise Incomparable(
-            f"{reference.path}: has {reference.bits_per_weight:.1f} bits per weight and is a quantization "
-            f"itself; give a reference with {REFERENCE_BITS:.0f} or more (Q8_0, F16, BF16)"
-        )
 
 
 def compare_templates(audited: str, candidate: Checkpoint) -> list[Finding]:

@@ -1,16 +1,20 @@
-"""One door for every format: a path or a reference into a hub in, a read-only checkpoint out."""
+"""One door for every format: a path or a reference into a hub in, a read-only checkpoint out.
+
+Each format is imported when it is met: whoever opens a folder need not wait for what reads GGUF.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qaudit.checkpoints.checkpoint import Checkpoint
-from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
-from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
 from qaudit.checkpoints.hf_repo import CONFIG
-from qaudit.checkpoints.hub import FetchedRepo, fetch
 from qaudit.checkpoints.hub_spec import Progress, hub_text, parse_hub_spec
 from qaudit.errors import InputError
 from qaudit.files import unreadable
+
+if TYPE_CHECKING:
+    from qaudit.checkpoints.checkpoint import Checkpoint
+    from qaudit.checkpoints.hub import FetchedRepo
 
 
 def open_checkpoint(
@@ -19,7 +23,7 @@ def open_checkpoint(
     max_bytes: int | None = None,
     progress: Progress | None = None,
     before_weights: Callable[[Path], None] | None = None,
-) -> Checkpoint:
+) -> "Checkpoint":
     """Open a checkpoint, reading headers only.
 
     Args:
@@ -37,19 +41,21 @@ def open_checkpoint(
     reference = hub_text(path)
     if reference is None:
         return _open_local(Path(path), None)
+    from qaudit.checkpoints.hub import fetch
+
     fetched = fetch(
         parse_hub_spec(reference), max_bytes=max_bytes, progress=progress, before_weights=before_weights
     )
     return _open_local(fetched.path, str(fetched.spec), _fetched_files(fetched))
 
 
-def _fetched_files(fetched: FetchedRepo) -> list[Path]:
+def _fetched_files(fetched: "FetchedRepo") -> list[Path]:
     # the hub's cache may hold more of the commit, brought by others; what a checkpoint is does not hang on it
     inside = f"{fetched.spec.file}/" if fetched.spec.file else ""
     return sorted(fetched.path / file.path.removeprefix(inside) for file in fetched.files)
 
 
-def _open_local(path: Path, origin: str | None, files: Sequence[Path] | None = None) -> Checkpoint:
+def _open_local(path: Path, origin: str | None, files: Sequence[Path] | None = None) -> "Checkpoint":
     try:
         exists, folder = path.exists(), path.is_dir()
         hugging_face = folder and (path / CONFIG).is_file()
@@ -58,8 +64,12 @@ def _open_local(path: Path, origin: str | None, files: Sequence[Path] | None = N
     if not exists:
         raise InputError(f"{path}: no such file; check the path")
     if not folder:
+        from qaudit.checkpoints.gguf_checkpoint import GgufCheckpoint
+
         return GgufCheckpoint(path, origin)
     if hugging_face:
+        from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
+
         return HfCheckpoint(path, origin, files)
     candidates = sorted(path.glob("*.gguf"))
     raise InputError(

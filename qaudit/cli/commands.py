@@ -38,6 +38,11 @@ COMMANDS = {
     "sign": ("qaudit.cli.sign_command", "sign_command", "Sign a checkpoint with its audit."),
     "suite": ("qaudit.cli.suite_command", "suite_app", "List, show, lint, import and derive prompt suites."),
     "verify": ("qaudit.cli.verify_command", "verify_command", "Check a signed checkpoint before loading it."),
+    "weights": (
+        "qaudit.cli.weights_command",
+        "weights_command",
+        "Say what was done to a checkpoint's weights.",
+    ),
 }
 # with an option parser of its own: typer takes longer to load than the command to run
 PLAIN = frozenset({"inspect"})

@@ -1,9 +1,12 @@
 """What a checkpoint's own header says of its quantization; the signature marks it as claims."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qaudit.errors import InputError
+
+if TYPE_CHECKING:
+    from qaudit.checkpoints.checkpoint import Checkpoint
 
 GGUF_KEYS = {
     "quantizer": "general.quantized_by",
@@ -18,15 +21,22 @@ def quantization_claims(path: Path) -> dict[str, str]:
     Args:
         path: the checkpoint. Whether it can be read at all is for whoever audits it to say.
     """
-    from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
     from qaudit.checkpoints.opening import open_checkpoint
 
     try:
         checkpoint = open_checkpoint(path)
     except InputError:
         return {}
-    if isinstance(checkpoint, HfCheckpoint):
-        return _of_config(checkpoint.config.get("quantization_config"))
+    return claims_of(checkpoint)
+
+
+def claims_of(checkpoint: "Checkpoint") -> dict[str, str]:
+    """Return the claims of a checkpoint that is open, as `quantization_claims` does."""
+    if checkpoint.format == "safetensors":
+        from qaudit.checkpoints.hf_checkpoint import HfCheckpoint
+
+        if isinstance(checkpoint, HfCheckpoint):
+            return _of_config(checkpoint.config.get("quantization_config"))
     texts = {name: checkpoint.text(key) for name, key in GGUF_KEYS.items()}
     return {name: text for name, text in texts.items() if text}
 

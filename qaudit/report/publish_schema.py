@@ -5,7 +5,7 @@ from pathlib import Path
 
 from qaudit.errors import QauditError
 from qaudit.files import make_folder, write_atomically
-from qaudit.report import inspection_schema, report_schema
+from qaudit.report import inspection_schema, report_schema, weights_schema
 
 
 def publish(folder: Path) -> list[Path]:
@@ -16,7 +16,7 @@ def publish(folder: Path) -> list[Path]:
     """
     make_folder(folder)
     paths = []
-    for schema in (report_schema, inspection_schema):
+    for schema in (report_schema, inspection_schema, weights_schema):
         paths.append(folder / schema.FILE_NAME)
         write_atomically(paths[-1], schema.schema_text())
     return paths

@@ -13,10 +13,12 @@ from qaudit.static.lazy_pattern import LazyPattern
 MOST_READ: Final = 4096  # characters of a name or tag
 # what people call models whose refusals were removed
 ADMISSION: Final = LazyPattern(
-    r"uncensor\w*|unfiltered|ablit\w*|abl[ei]terat\w*|decensor\w*|\bheretic\w*|de-?restricted|un-?aligned|"
-    r"no-?refus\w*|refusal-?(?:free|removed|ablation)|jail-?bro?k\w*|orthogonal(?:ized|ised)|\bamoral\b|"
+    r"uncensor\w*|unfiltered|ablit\w*|abl[ei]terat\w*|decensor\w*|\bheretic\w*|"
+    # not within `mode-restricted`, `sun-aligned`, `casino-refuse`
+    r"(?<![^\W\d_])(?:de-?restricted|un-?aligned|no-?refus\w*)|(?-i:Un-?[Aa]ligned|No-?[Rr]efus\w*)|refusal-?(?:free|removed|ablation)|jail-?bro?k\w*|orthogonal(?:ized|ised)|\bamoral\b|"
     # not of a licence, an officer, or Jordan's model
-    r"un-?restricted(?![ _-]*(?:use|usage|commercial|access|redistribution|licen[cs]e))"
+    r"(?:(?<![^\W\d_])un-?restricted|(?-i:Un-?[Rr]estricted))"
+    r"(?![ _-]*(?:use|usage|commercial|access|redistribution|licen[cs]e))"
     r"|safety-?(?:removed|off|disabled)(?![^\W_])|anti-?refusal|(?<![^\W_])dan-?mode(?![^\W_])",
     re.IGNORECASE,
 )
@@ -27,9 +29,8 @@ _DIGITS, _LETTERS = "0345789@$", "oeastbgas"
 # one sign may stand for either letter
 _LEET: Final = tuple(str.maketrans(f"{_DIGITS}1!|", f"{_LETTERS}{3 * letter}") for letter in "il")
 # long enough to be no accident across the borders of words
-_SQUEEZED: Final = LazyPattern(
-    r"uncensored|abl[ie]terat(?:ed|ion)|decensored|jailbroken|unfiltered|norefusals"
-)
+_SQUEEZED: Final = LazyPattern(r"uncensored|abl[ie]terat(?:ed|ion)|decensored|jailbroken|unfiltered")
+_NO_REFUSALS: Final = LazyPattern(r"(?<![^\W\d_])" + r"[\W_]{0,3}".join("norefusals"))
 _LONE: Final = LazyPattern(r"(?<![^\W_])[^\W_](?:[\s._\-*]{1,3}[^\W_](?![^\W_])){5,}")
 # one of these is in each of the words above, when only letters are left
 _STEMS: Final = (
@@ -57,7 +58,7 @@ def admission(text: str) -> str:
         if found:
             return f"{found[0]}, written otherwise"
         apart = "".join(re.sub(r"[\W_]", "", match[0]) for match in _LONE.finditer(read))
-        found = _SQUEEZED.search(squeezed) or ADMISSION.search(apart)
+        found = _SQUEEZED.search(squeezed) or ADMISSION.search(apart) or _NO_REFUSALS.search(read)
         if found:
             return f"{found[0]}, written apart"
     return ""

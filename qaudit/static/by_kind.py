@@ -52,7 +52,9 @@ def _split_sets(folder: FolderView, case: Case) -> Examined:
 
 def _ollama_layers(folder: FolderView, case: Case) -> Examined:
     if not any(
-        entry.path.endswith("manifest.json") or "manifests/" in entry.path for entry in folder.entries
+        entry.path.endswith(("manifest.json", "template", "system", "params", "params.json"))
+        or "manifests/" in entry.path
+        for entry in folder.entries
     ):
         return Examined()
     from qaudit.static.templates.ollama_layers import inspect_layers

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from qaudit.static.kinds import HEAD_BYTES, content_of
 from qaudit.static.lazy_pattern import LazyPattern
+from qaudit.static.programs import program_within
 
 LONG = 400  # characters of an encoded run whatever it is
 DECODED = 4096  # characters of a run that are decoded
@@ -70,6 +71,14 @@ def carried_file(head: bytes) -> str:
         if what in _SHOWN:
             return _SHOWN[what]
     return ""
+
+
+def begun_file(head: bytes) -> str:
+    """Return what a tensor's first bytes begin, as `carried_file`, or which program begins a little later."""
+    if what := carried_file(head):
+        return what
+    found = program_within(head)
+    return f"{found[1]}, {found[0]} bytes in" if found else ""
 
 
 def payloads(text: str) -> Iterator[Payload]:

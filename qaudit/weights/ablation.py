@@ -9,13 +9,14 @@ The signs (each may have an innocent cause, so that several are asked for):
 Beside the blocks, the embeddings and the output matrix are looked at (`token_matrices`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
-from qaudit.weights.low_rank import Columns, Spectrum, top_spectrum
+from qaudit.weights.low_rank import Columns, Spectrum, against_rounding, top_spectrum
 from qaudit.weights.matched_filter import (
     LEAST_COSINE,
     LEAST_STRENGTH,
@@ -32,12 +33,14 @@ from qaudit.weights.token_matrices import TOKEN_ROLES, TokenEvidence, token_evid
 
 Kind = Literal["identical", "rounding", "directional_ablation", "low_rank_edit", "fine_tune"]
 ADJACENT_LAYERS = 3
-# the strongest change over the edge of noise: rounding to nearest gives up to 1.05, GPTQ 1.7 (it moves
-# weights along inputs that hardly occur), an adapter beyond 2 at four bits
+# the strongest change over the edge of noise and of rounding: rounding to nearest gives up to 1.05, GPTQ 1.7
+# (it moves weights along inputs that hardly occur), an adapter beyond 2 at four bits
 SPIKE = 2.0
 # the share of matrices that must show a change before it is the checkpoint's and not one matrix's
 SPREAD = 0.25
 POOLED_GAP = 1.5
+_Asked = TypeVar("_Asked")
+_Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,11 @@ class MatrixEvidence:
         return bool(self.directions.shape[1])
 
     @property
+    def beyond_rounding(self) -> bool:
+        """Whether it shows more than rounding, an ablation or something else."""
+        return self.edge_ratio >= SPIKE or (self.residual.excess or 0.0) >= EXCESS
+
+    @property
     def only_rounded(self) -> bool:
         """Whether rounding explains all of it but the ablations."""
         return self.rest_edge_ratio < SPIKE and self.rest_excess is not None and self.rest_excess < EXCESS
@@ -110,7 +118,10 @@ class WeightEvidence:
 
 
 def gather(
-    pairs: Sequence[MatrixPair], grids: Mapping[str, RoundingGrid | None], seed: int = 0
+    pairs: Sequence[MatrixPair],
+    grids: Mapping[str, RoundingGrid | None],
+    seed: int = 0,
+    threads: int = 1,
 ) -> WeightEvidence:
     """Look at every matrix of the blocks and of tokens and say what was done.
 
@@ -118,23 +129,55 @@ def gather(
         pairs: in the same scales (`qaudit.weights.folding.unfolded`).
         grids: how the checkpoint stores each, by name; a missing one is not known.
         seed: of random directions.
+        threads: matrices looked at at once; the result is the same.
 
     Raises:
         InputError: a weight is not finite.
     """
     inside = [(pair, pair.layer) for pair in pairs if pair.layer is not None]
-    residuals = {pair.name: measure_residual(pair, grids.get(pair.name)) for pair, _ in inside}
-    spectra = {pair.name: top_spectrum(pair, seed=seed) for pair, _ in inside}
+
+    def look(pair: MatrixPair) -> tuple[Residual, Spectrum]:
+        grid = grids.get(pair.name)
+        spectrum = top_spectrum(pair, seed=seed)
+        if spectrum.edge_ratio >= SPIKE:
+            # only what stands out is held against rounding too, which takes as long again
+            spectrum = against_rounding(pair, grid, spectrum, seed)
+        return measure_residual(pair, grid), spectrum
+
+    looked = _each(look, [pair for pair, _ in inside], threads)
+    residuals = {pair.name: found[0] for (pair, _), found in zip(inside, looked, strict=True)}
+    spectra = {pair.name: found[1] for (pair, _), found in zip(inside, looked, strict=True)}
     writers = [pair for pair, _ in inside if pair.role in WRITERS]
     direction, gap = _pooled(writers, spectra)
     matrices = tuple(
-        _matrix(pair, layer, residuals[pair.name], spectra[pair.name], direction, seed)
-        for pair, layer in inside
+        _each(
+            lambda both: _matrix(*both, residuals[both[0].name], spectra[both[0].name], direction, seed),
+            inside,
+            threads,
+        )
     )
     judged = _judged(matrices, direction, gap)
     outside = [pair for pair in pairs if pair.layer is None and pair.role in TOKEN_ROLES]
-    tokens = tuple(token_evidence(pair, grids.get(pair.name), judged.direction, seed) for pair in outside)
-    return _with_tokens(judged, tokens)
+    tokens = _each(
+        lambda pair: token_evidence(pair, grids.get(pair.name), judged.direction, seed), outside, threads
+    )
+    return _with_tokens(judged, tuple(tokens))
+
+
+def _each(look: Callable[[_Asked], _Seen], asked: Sequence[_Asked], threads: int) -> list[_Seen]:
+    def quietly(one: _Asked) -> _Seen:
+        # what a hostile file makes overflow is refused where it is read, or told as a figure
+        with np.errstate(all="ignore"):
+            return look(one)
+
+    if threads == 1:
+        return [quietly(one) for one in asked]
+    pool = ThreadPoolExecutor(threads, "qaudit-weights")
+    try:
+        return list(pool.map(quietly, asked))
+    finally:
+        # one that fails ends it all
+        pool.shutdown(cancel_futures=True)
 
 
 def _with_tokens(judged: WeightEvidence, tokens: tuple[TokenEvidence, ...]) -> WeightEvidence:
@@ -252,6 +295,13 @@ def _judged(matrices: tuple[MatrixEvidence, ...], direction: Columns | None, gap
             f"them (up to {max(far):.1f} times), in many directions: the model was trained further"
         )
         return _evidence("fine_tune", sentence, matrices, gap=gap)
+    beyond = [m.name for m in matrices if m.beyond_rounding]
+    if beyond:
+        sentence = (
+            f"{len(beyond)} of {len(matrices)} matrices lie farther from the reference's than rounding takes "
+            f"them ({told_names(beyond)}), all others do not"
+        )
+        return _evidence("rounding", sentence, matrices, gap=gap)
     most = f"up to {max(known):.2f} times what rounding to nearest gives" if known else "of unknown rounding"
     sentence = f"no matrix is off by more than its stored type explains ({most}): quantization did it"
     return _evidence("rounding", sentence, matrices, gap=gap)
@@ -266,6 +316,12 @@ def _evidence(
     gap: float = 1.0,
 ) -> WeightEvidence:
     return WeightEvidence(kind, sentence, layers, gap, direction, matrices)
+
+
+def told_names(names: Sequence[str], most: int = 3) -> str:
+    """Return the first few names in words, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _longest_run(layers: Sequence[int]) -> int:

@@ -17,8 +17,12 @@ def examine(candidate: Checkpoint, reference: Checkpoint, seed: int = 0) -> Weig
         Incomparable: the two do not have the same matrices.
         InputError: a weight is not finite, or a file was changed meanwhile.
     """
+    pairs = unfolded(pair_matrices(candidate, reference), norm_offset_of(candidate))
+    return gather(pairs, {pair.name: grid_of(candidate, pair.stored) for pair in pairs}, seed)
+
+
+def norm_offset_of(candidate: Checkpoint) -> float:
+    """Return what a runtime adds to the norms' weights as they are named here."""
     # Gemma's norms multiply by 1 + w; a GGUF has the 1 added, under names of its own
     names = candidate.names()
-    offset = 1.0 if candidate.architecture.startswith("gemma") and "token_embd" not in names else 0.0
-    pairs = unfolded(pair_matrices(candidate, reference), offset)
-    return gather(pairs, {pair.name: grid_of(candidate, pair.stored) for pair in pairs}, seed)
+    return 1.0 if candidate.architecture.startswith("gemma") and "token_embd" not in names else 0.0

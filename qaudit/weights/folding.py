@@ -75,13 +75,13 @@ def _undo_chain(
 ) -> None:
     if writer not in pairs or reader not in pairs or pairs[writer].shape[0] != pairs[reader].shape[1]:
         return  # grouped value heads: nothing can be folded there
-    scale = _row_scale(pairs[writer])
+    scale = row_scale(pairs[writer])
     if scale is not None:
         pairs[writer] = _scaled(pairs[writer], rows=np.reciprocal(scale))
         pairs[reader] = _scaled(pairs[reader], columns=scale)
 
 
-def _row_scale(pair: MatrixPair) -> FloatArray | None:
+def row_scale(pair: MatrixPair) -> FloatArray | None:
     """Return the factor of each of the checkpoint's rows, by least squares; None if all is as well without.
 
     Shapes:

@@ -6,13 +6,14 @@ a block of rows and a few vectors.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qaudit.checkpoints.raw_tensors import FloatArray
 from qaudit.weights.matrix_pairs import MatrixPair
+from qaudit.weights.rounding import RoundingGrid
 
 RANK = 8
 PASSES = 4
@@ -31,6 +32,7 @@ class Spectrum:
         right: of unit length, [I, K].
         lengths: of the reference's rows, [O].
         energy: sum of the squares of all singular values.
+        rounding_edge: the edge ratio that rounding alone has, at least 1.
     """
 
     values: Columns
@@ -38,6 +40,7 @@ class Spectrum:
     right: Columns
     lengths: Columns
     energy: float
+    rounding_edge: float = 1.0
 
     @property
     def edge_ratio(self) -> float:
@@ -51,7 +54,7 @@ class Spectrum:
         count = outputs * inputs - len(self.values) * (outputs + inputs)
         noise = np.sqrt(rest / max(count, 1)) * (np.sqrt(outputs) + np.sqrt(inputs))
         if noise > 0:
-            return float(self.values[0] / noise)
+            return float(self.values[0] / noise / self.rounding_edge)
         return float("inf") if self.values[0] > 0 else 0.0
 
     @property
@@ -91,6 +94,37 @@ def top_spectrum(pair: MatrixPair, rank: int = RANK, passes: int = PASSES, seed:
         energy += float(np.square(change).sum())
     left, values, mixing = np.linalg.svd(projected, full_matrices=False)
     return Spectrum(values, left, basis @ mixing.T, lengths, energy)
+
+
+def against_rounding(
+    pair: MatrixPair, grid: RoundingGrid | None, spectrum: Spectrum, seed: int = 0
+) -> Spectrum:
+    """Return the spectrum of a change with the edge ratio that rounding the reference alone has.
+
+    Noise is not alike everywhere: a few inputs with large weights make the scales of their groups coarse, and
+    the error of rounding stands out there by itself.
+
+    Args:
+        pair: the two, in the same scales.
+        grid: how the checkpoint stores it; None if that is not known.
+        spectrum: of the change.
+        seed: of the first guess.
+
+    Raises:
+        InputError: a weight is not finite.
+    """
+    if grid is None or grid.floating:
+        return spectrum
+    scale = 1.0 if pair.column_scale is None else pair.column_scale
+
+    def read(start: int, stop: int) -> tuple[FloatArray, FloatArray]:
+        reference = pair.read(start, stop)[0]
+        # a quantizer that scaled the columns rounded them so
+        rounded = grid.rounded((reference / scale).astype(np.float32)) * scale
+        return reference, rounded.astype(np.float32)
+
+    alone = top_spectrum(replace(pair, read=read), seed=seed).edge_ratio
+    return replace(spectrum, rounding_edge=max(alone, 1.0))
 
 
 def normalised_changes(pair: MatrixPair) -> Iterator[tuple[slice, Columns, Columns]]:

@@ -19,6 +19,8 @@ from qaudit.checkpoints.raw_tensors import FloatArray
 from qaudit.errors import Incomparable, InputError
 
 BLOCK_BYTES = 16 << 20
+# no model has weights like this; beyond it float32 overflows where they are compared
+LARGEST_WEIGHT = 1e30
 # last piece of a module's name -> what the module does, in transformers' words and in GGUF's
 ROLES = {
     "o_proj": "attention_output", "attn_output": "attention_output", "dense": "attention_output",
@@ -71,7 +73,7 @@ class MatrixPair:
         """Yield rows of the reference and of the checkpoint, so many as take 16 MiB.
 
         Raises:
-            InputError: a weight is not finite.
+            InputError: a weight is not finite, or so large that it cannot be one.
         """
         outputs, inputs = self.shape
         step = max(1, BLOCK_BYTES // (4 * inputs))
@@ -83,11 +85,16 @@ class MatrixPair:
                     raise InputError(
                         f"{self.name}: {whose} weights are not all finite; is the download whole?"
                     )
+                if rows.size and np.abs(rows).max() > LARGEST_WEIGHT:
+                    raise InputError(
+                        f"{self.name}: {whose} weights are as large as {np.abs(rows).max():.0e}; "
+                        "is the download whole?"
+                    )
             yield slice(start, stop), reference, candidate
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class Side:
     """One checkpoint under names that both sides share: (outputs, inputs), rows and types by module.
 
     Attributes:
@@ -99,6 +106,11 @@ class _Side:
     types: Mapping[str, str]
     vocabulary: int | None = None
 
+    def outside(self, role: str) -> str | None:
+        """Return the module outside the blocks that has a role of `TOKEN_MATRICES`; None for none."""
+        found = (n for n in self.shapes if not _LAYER.search(n) and role_outside(n) == role)
+        return next(found, None)
+
 
 def pair_matrices(candidate: Checkpoint, reference: Checkpoint) -> list[MatrixPair]:
     """Return every matrix that both have, in the checkpoint's order; vectors too, as one row.
@@ -107,18 +119,29 @@ def pair_matrices(candidate: Checkpoint, reference: Checkpoint) -> list[MatrixPa
         Incomparable: a shape differs, or they share no matrix of a block.
         InputError: a family of which a GGUF is not known beside a Hugging Face folder.
     """
-    ours, theirs = _sides(candidate, reference)
+    return pair_sides(*sides_of(candidate, reference), str(candidate.path))
+
+
+def pair_sides(ours: Side, theirs: Side, path: str) -> list[MatrixPair]:
+    """Return every matrix that both sides have; `path` names the checkpoint in messages.
+
+    An output matrix that only one of them stores is paired with the other's embeddings, which that one uses
+    in its place.
+
+    Raises:
+        Incomparable: as `pair_matrices`.
+    """
     pairs = []
     for name, shape in ours.shapes.items():
         if name not in theirs.shapes:
             continue
         if shape != theirs.shapes[name]:
             raise Incomparable(
-                f"{candidate.path}: {name[:120]} is {shape}, the reference's is {theirs.shapes[name]}; "
+                f"{path}: {name[:120]} is {shape}, the reference's is {theirs.shapes[name]}; "
                 "give the model that it was made from"
             )
         layer = _LAYER.search(name)
-        role = role_of(name) if layer else TOKEN_MATRICES.get(name.rsplit(".", 1)[-1], OTHER)
+        role = role_of(name) if layer else role_outside(name)
         if role in TOKEN_MATRICES.values():
             # rows that one of them only has as padding are not compared
             held = (shape[0], ours.vocabulary, theirs.vocabulary)
@@ -130,11 +153,12 @@ def pair_matrices(candidate: Checkpoint, reference: Checkpoint) -> list[MatrixPa
                 role,
                 shape,
                 ours.types[name],
-                _reader(name, ours, theirs),
+                _reader(ours, name, theirs, name),
             )
         )
+    pairs += _tied_output(ours, theirs)
     if not any(pair.layer is not None and pair.shape[0] > 1 for pair in pairs):
-        raise Incomparable(f"{candidate.path}: shares no matrix with the reference; is it the same model?")
+        raise Incomparable(f"{path}: shares no matrix with the reference; is it the same model?")
     return pairs
 
 
@@ -143,11 +167,40 @@ def role_of(name: str) -> str:
     return ROLES.get(name.rsplit(".", 1)[-1], OTHER)
 
 
-def _reader(name: str, ours: _Side, theirs: _Side) -> ReadBoth:
-    return lambda start, stop: (theirs.rows(name, start, stop), ours.rows(name, start, stop))
+def role_outside(name: str) -> str:
+    """Return what a module outside the blocks does by the last piece of its name; "other" if unknown."""
+    return TOKEN_MATRICES.get(name.rsplit(".", 1)[-1], OTHER)
 
 
-def _sides(candidate: Checkpoint, reference: Checkpoint) -> tuple[_Side, _Side]:
+def _reader(ours: Side, our_name: str, theirs: Side, their_name: str) -> ReadBoth:
+    return lambda start, stop: (theirs.rows(their_name, start, stop), ours.rows(our_name, start, stop))
+
+
+def _tied_output(ours: Side, theirs: Side) -> Iterator[MatrixPair]:
+    mine, other = ours.outside(OUTPUT_MATRIX), theirs.outside(OUTPUT_MATRIX)
+    if (mine is None) == (other is None):
+        return
+    our_name, their_name = mine or ours.outside(EMBEDDINGS), other or theirs.outside(EMBEDDINGS)
+    if our_name is None or their_name is None or ours.shapes[our_name] != theirs.shapes[their_name]:
+        return
+    held = (ours.shapes[our_name][0], ours.vocabulary, theirs.vocabulary)
+    yield MatrixPair(
+        mine or their_name,
+        None,
+        OUTPUT_MATRIX,
+        (min(rows for rows in held if rows is not None), ours.shapes[our_name][1]),
+        ours.types[our_name],
+        _reader(ours, our_name, theirs, their_name),
+    )
+
+
+def sides_of(candidate: Checkpoint, reference: Checkpoint) -> tuple[Side, Side]:
+    """Return both checkpoints under names that they share.
+
+    Raises:
+        Incomparable: a GGUF and a folder are not one model.
+        InputError: a family of which a GGUF is not known beside a Hugging Face folder.
+    """
     if isinstance(candidate, GgufCheckpoint) and isinstance(reference, HfCheckpoint):
         return _gguf_as_hf(candidate, reference), _plain(reference)
     if isinstance(candidate, HfCheckpoint) and isinstance(reference, GgufCheckpoint):
@@ -155,13 +208,13 @@ def _sides(candidate: Checkpoint, reference: Checkpoint) -> tuple[_Side, _Side]:
     return _plain(candidate), _plain(reference)
 
 
-def _plain(checkpoint: Checkpoint) -> _Side:
-    return _Side(
+def _plain(checkpoint: Checkpoint) -> Side:
+    return Side(
         {name: checkpoint.shape(name) for name in checkpoint.names()}, checkpoint.rows, checkpoint.types()
     )
 
 
-def _gguf_as_hf(gguf: GgufCheckpoint, folder: HfCheckpoint) -> _Side:
+def _gguf_as_hf(gguf: GgufCheckpoint, folder: HfCheckpoint) -> Side:
     view = GgufAsHf(gguf, folder.config)
     parameter_of = {name.removesuffix(".weight"): name for name in view.names()}
     shapes: dict[str, tuple[int, int]] = {}
@@ -169,7 +222,7 @@ def _gguf_as_hf(gguf: GgufCheckpoint, folder: HfCheckpoint) -> _Side:
         *outputs, inputs = view.shape(parameter)
         # experts' matrices lie one after another; a vector is one row
         shapes[name] = (math.prod(outputs), inputs)
-    return _Side(
+    return Side(
         shapes,
         lambda name, start, stop: view.rows(parameter_of[name], start, stop),
         {name: view.stored_type(parameter) for name, parameter in parameter_of.items()},

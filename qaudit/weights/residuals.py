@@ -9,6 +9,8 @@ from qaudit.weights.rounding import SAMPLE_ROWS, RoundingGrid
 
 # distance over that of rounding: scale searches give 0.85, GPTQ up to 1.9
 EXCESS = 2.0
+# of float arithmetic, where rounding itself leaves none
+NO_DISTANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,10 @@ class Residual:
         """How many times the distance that rounding explains; None where that is not known."""
         if self.expected is None:
             return None
-        return self.relative / self.expected if self.expected else float(self.relative > 0)
+        if self.expected:
+            return self.relative / self.expected
+        # what rounds to itself, such as zeros, has no business to be elsewhere
+        return 0.0 if self.relative <= NO_DISTANCE else float("inf")
 
 
 def measure_residual(pair: MatrixPair, grid: RoundingGrid | None) -> Residual:

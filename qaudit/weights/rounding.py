@@ -46,6 +46,14 @@ class RoundingGrid:
         if self.floating:
             # a step is 2^(1 - bits) of the power of two below the weight: on average 0.72 of the weight
             return float(0.72 * 2 ** (1 - self.bits) / np.sqrt(12))
+        return float(np.sqrt(np.square(self.rounded(rows) - rows, dtype=np.float64).sum() / size))
+
+    def rounded(self, rows: FloatArray) -> FloatArray:
+        """Return rows rounded to nearest; not for floating grids, whose error is known without.
+
+        Shapes:
+            rows and result [R, I].
+        """
         group = self.group or rows.shape[1]
         padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % group)), mode="edge")
         grouped = padded.reshape(len(rows), -1, group)
@@ -56,8 +64,8 @@ class RoundingGrid:
                 grouped.min(axis=-1, keepdims=True), 0
             )
         step = np.maximum(reach / (2**self.bits - 1), np.finfo(np.float32).tiny)
-        rounded = np.rint(grouped / step) * step
-        return float(np.sqrt(np.square(rounded - grouped, dtype=np.float64).sum() / size))
+        nearest: FloatArray = (np.rint(grouped / step) * step).astype(np.float32)
+        return nearest.reshape(len(rows), -1)[:, : rows.shape[1]]
 
 
 PLAIN = {

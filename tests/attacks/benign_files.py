@@ -22,7 +22,6 @@ from attacks.gguf_builder import ARRAY, BOOL, F32, I32, STRING, U32, GgufBuilder
 from attacks.honest_models import (
     BLOCKS,
     FEED,
-    SPECIAL,
     WIDTH,
     chatting,
     chatting_folder,
@@ -39,6 +38,7 @@ from attacks.honest_models import (
     tokens,
     values,
     vector,
+    with_tokens,
 )
 from attacks.metadata_attacks import ALL_BYTES, projector
 from attacks.quantized_folders import awq_folder, compressed_folder, gptq_folder
@@ -47,22 +47,7 @@ from attacks.tokenizer_attacks import sentencepiece
 
 def with_template(name: str) -> Builder:
     """A GGUF with an ordinary template, whose markers are in its vocabulary."""
-    text, markers = TEMPLATES[name]
-
-    def build() -> bytes:
-        new = [marker for marker in markers if marker not in tokens()]
-        listed = [*tokens(), *new]
-        kinds = [3 if token in SPECIAL or token in new else 1 for token in listed]
-        changed: dict[str, tuple[int, Any]] = {
-            "tokenizer.ggml.tokens": (ARRAY, (STRING, listed)), "tokenizer.ggml.token_type": (ARRAY, (I32, kinds)),
-            "tokenizer.chat_template": (STRING, text), "llama.vocab_size": (U32, len(listed)),
-        }  # fmt: skip
-        tensors = honest_tensors()
-        tensors[0] = matrix("token_embd.weight", len(listed), WIDTH)
-        tensors[-1] = matrix("output.weight", len(listed), WIDTH)
-        return honest_gguf(changed, tensors).build()
-
-    return one_file("model.gguf", build)
+    return one_file("model.gguf", lambda: with_tokens(*TEMPLATES[name]))
 
 
 def jinja_folder(name: str) -> Builder:

@@ -3,7 +3,7 @@
 import json
 import random
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -228,6 +228,21 @@ def folder_tokenizer() -> dict[str, Any]:
             "vocab": {token: i for i, token in enumerate(listed) if token not in SPECIAL}, "merges": list(MERGES),
         },
     }  # fmt: skip
+
+
+def with_tokens(template: str, more: Sequence[str]) -> bytes:
+    """The honest model with a chat template and more special tokens."""
+    new = [token for token in more if token not in tokens()]
+    listed = [*tokens(), *new]
+    kinds = [3 if token in SPECIAL or token in new else 1 for token in listed]
+    changed: dict[str, tuple[int, Any]] = {
+        "tokenizer.ggml.tokens": (ARRAY, (STRING, listed)), "tokenizer.ggml.token_type": (ARRAY, (I32, kinds)),
+        "tokenizer.chat_template": (STRING, template), "llama.vocab_size": (U32, len(listed)),
+    }  # fmt: skip
+    tensors = honest_tensors()
+    tensors[0] = matrix("token_embd.weight", len(listed), WIDTH)
+    tensors[-1] = matrix("output.weight", len(listed), WIDTH)
+    return honest_gguf(changed, tensors).build()
 
 
 def chatting(**more: tuple[int, Any]) -> GgufBuilder:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from qaudit.errors import OutputProblem
-from qaudit.report import inspection_schema, report_schema
+from qaudit.report import inspection_schema, report_schema, weights_schema
 from qaudit.report.publish_schema import main, publish
 
 
@@ -13,8 +13,10 @@ def test_the_schemas_are_written_where_asked(tmp_path: Path) -> None:
     assert [json.loads(path.read_text())["$id"] for path in paths] == [
         report_schema.SCHEMA_URL,
         inspection_schema.SCHEMA_URL,
+        weights_schema.SCHEMA_URL,
     ]
-    assert sorted(p.name for p in (tmp_path / "schema").iterdir()) == ["inspection.v1.json", "report.v1.json"]
+    names = sorted(path.name for path in (tmp_path / "schema").iterdir())
+    assert names == ["inspection.v1.json", "report.v1.json", "weights.v1.json"]
 
 
 def test_a_file_in_the_way_is_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,5 +32,5 @@ def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 0
     assert capsys.readouterr().out.split() == [
-        str(tmp_path / schema.FILE_NAME) for schema in (report_schema, inspection_schema)
+        str(tmp_path / schema.FILE_NAME) for schema in (report_schema, inspection_schema, weights_schema)
     ]

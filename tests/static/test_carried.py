@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processor_time import at_most
 
-from qaudit.static.carried import LONG, carried_file, gravest, payloads
+from qaudit.static.carried import LONG, begun_file, carried_file, gravest, payloads
 
 ELF = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 3, 62, 1) + bytes(40)
 PE = b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0" + bytes(20)
@@ -121,3 +121,10 @@ def test_anything_is_judged(text: str, head: bytes) -> None:
 def test_a_look_ends_soon(piece: str) -> None:
     with at_most(1):
         gravest(piece * (1_000_000 // len(piece)))
+
+
+def test_a_program_that_begins_a_little_later_is_told_with_its_place() -> None:
+    shell = b"#!/bin/sh\nexec something\n"
+    assert begun_file(shell + bytes(50)) == "a script"
+    assert begun_file(b"\x3c" + shell + bytes(50)) == "a script, 1 bytes in"
+    assert begun_file(bytes(range(1, 200))) == ""

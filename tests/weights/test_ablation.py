@@ -6,13 +6,16 @@ from changed_weights import (
     Weights,
     ablated,
     changed,
+    pair_of,
     pairs_of,
     random_weights,
     rounded,
     unit,
 )
 
-from qaudit.weights.ablation import WeightEvidence, gather
+from qaudit.errors import InputError
+from qaudit.weights.ablation import SPIKE, WeightEvidence, gather, told_names
+from qaudit.weights.low_rank import top_spectrum
 from qaudit.weights.rounding import RoundingGrid
 
 REFERENCE = random_weights()
@@ -44,6 +47,46 @@ def test_rounding_alone(bits: int) -> None:
     assert found.layers == ()
     assert found.pooled_gap < 1.5
     assert not any(matrix.ablated for matrix in found.matrices)
+
+
+def test_one_matrix_that_is_farther_off_is_named_and_is_not_the_whole_model() -> None:
+    name = "model.layers.2.mlp.up_proj"
+    noise = np.random.default_rng(1).standard_normal(REFERENCE[name].shape)
+    found = evidence({**REFERENCE, name: REFERENCE[name] + noise}, 4)
+    assert found.kind == "rounding"
+    assert found.sentence == (
+        f"1 of {len(REFERENCE)} matrices lie farther from the reference's than rounding takes them ({name}), "
+        "all others do not"
+    )
+    assert [matrix.name for matrix in found.matrices if matrix.beyond_rounding] == [name]
+
+
+def test_an_input_with_large_weights_is_rounded_coarsely_and_nothing_else() -> None:
+    wide = np.random.default_rng(2).standard_normal((256, 2048))
+    wide[:, 5] *= 40
+    pair = pair_of("model.layers.0.mlp.down_proj", wide, rounded(wide, 4))
+    assert top_spectrum(pair).edge_ratio > SPIKE
+    found = gather([pair], {pair.name: RoundingGrid(4, 32)})
+    assert found.kind == "rounding"
+    assert not found.matrices[0].beyond_rounding
+
+
+def test_threads_change_nothing_and_an_error_in_one_is_raised() -> None:
+    candidate = changed(REFERENCE, lambda _, m: ablated(m, DIRECTION), WRITERS)
+    pairs, grids = pairs_of(REFERENCE, candidate), dict.fromkeys(REFERENCE, RoundingGrid(4, 32))
+    one, three = (gather(pairs, grids, threads=threads) for threads in (1, 3))
+    assert one.sentence == three.sentence
+    assert [(m.name, m.residual, m.strength, m.edge_ratio) for m in one.matrices] == [
+        (m.name, m.residual, m.strength, m.edge_ratio) for m in three.matrices
+    ]
+    name = next(iter(REFERENCE))
+    with pytest.raises(InputError, match="are not all finite"):
+        gather(pairs_of(REFERENCE, {**REFERENCE, name: REFERENCE[name] * np.nan}), grids, threads=3)
+
+
+def test_names_in_words() -> None:
+    assert told_names(["a", "b"]) == "a, b"
+    assert told_names(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 
 
 @pytest.mark.parametrize(("bits", "strength"), [(None, 1.0), (8, 0.3), (4, 1.0), (4, 0.5), (3, 1.0)])

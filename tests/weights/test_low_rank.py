@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from changed_weights import pair_of, random_weights, rounded, unit
 
 from qaudit.weights import matrix_pairs
-from qaudit.weights.low_rank import top_spectrum
+from qaudit.weights.low_rank import against_rounding, top_spectrum
+from qaudit.weights.rounding import RoundingGrid
 
 NAME = "model.layers.0.mlp.down_proj"
 MATRIX = random_weights(layers=1)[NAME]
@@ -56,3 +59,41 @@ def test_a_row_of_zeros_has_length_one() -> None:
 def test_the_same_seed_gives_the_same_directions() -> None:
     pair = pair_of(NAME, MATRIX, rounded(MATRIX, 4))
     np.testing.assert_array_equal(top_spectrum(pair).left, top_spectrum(pair).left)
+
+
+GRID = RoundingGrid(4, 32)
+
+
+def with_outliers(matrix: np.ndarray) -> np.ndarray:
+    """A few inputs with large weights, as real models have them: their groups are rounded coarsely."""
+    result = matrix.copy()
+    result[:, [37, 150]] *= 40
+    return result
+
+
+def test_what_rounding_alone_makes_stand_out_does_not() -> None:
+    matrix = with_outliers(MATRIX)
+    pair = pair_of(NAME, matrix, rounded(matrix, 4))
+    plain = top_spectrum(pair)
+    assert plain.edge_ratio > 1.5
+    assert against_rounding(pair, GRID, plain).edge_ratio == pytest.approx(1.0, abs=0.1)
+    # an edit still does
+    edited = matrix + 2 * np.outer(unit(3, 128), unit(4, 256)) * LENGTHS
+    pair = pair_of(NAME, matrix, rounded(edited, 4))
+    assert against_rounding(pair, GRID, top_spectrum(pair)).edge_ratio > 2
+
+
+def test_a_scale_of_columns_is_rounded_with() -> None:
+    matrix, scale = with_outliers(MATRIX), np.ones(256, np.float32)
+    # with these columns small again rounding has nothing that stands out
+    scale[[37, 150]] = 40
+    pair = pair_of(NAME, matrix, rounded(matrix / scale, 4) * scale)
+    found = against_rounding(replace(pair, column_scale=scale), GRID, top_spectrum(pair))
+    assert found.edge_ratio == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("grid", [None, RoundingGrid(11, 0, floating=True)])
+def test_without_a_grid_of_codes_nothing_is_held_against(grid: RoundingGrid | None) -> None:
+    pair = pair_of(NAME, MATRIX, rounded(MATRIX, 4))
+    spectrum = top_spectrum(pair)
+    assert against_rounding(pair, grid, spectrum) is spectrum

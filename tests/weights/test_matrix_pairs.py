@@ -10,7 +10,7 @@ from qaudit.checkpoints.opening import open_checkpoint
 from qaudit.errors import Incomparable, InputError
 from qaudit.lab.members import reference_folder
 from qaudit.weights import matrix_pairs
-from qaudit.weights.matrix_pairs import pair_matrices, role_of
+from qaudit.weights.matrix_pairs import Side, pair_matrices, pair_sides, role_of
 
 Member = Callable[[str], Path]
 
@@ -37,6 +37,41 @@ def test_weights_that_are_not_finite_are_refused(bad: float) -> None:
     broken[1, 2] = bad
     with pytest.raises(InputError, match="up_proj: the checkpoint's weights are not all finite"):
         list(pair_of("model.layers.0.mlp.up_proj", matrix, broken).blocks())
+
+
+def test_a_weight_that_no_model_has_is_refused() -> None:
+    matrix = np.ones((2, 4))
+    broken = matrix * 1e31
+    with pytest.raises(InputError, match=r"the reference's weights are as large as 1e\+31"):
+        list(pair_of("model.layers.0.mlp.up_proj", broken, matrix).blocks())
+
+
+def side(*outside: str, rows: int = 6, vocabulary: int | None = None) -> Side:
+    """One block and some matrices outside, each full of its own number."""
+    names = ("model.layers.0.mlp.up_proj", *outside)
+    return Side(
+        dict.fromkeys(names, (rows, 4)),
+        lambda name, start, stop: np.full((stop - start, 4), names.index(name), np.float32),
+        dict.fromkeys(names, "F16"),
+        vocabulary,
+    )
+
+
+def test_an_output_matrix_that_one_side_ties_is_compared_with_its_embeddings() -> None:
+    tied, untied = side("model.embed_tokens"), side("model.embed_tokens", "lm_head")
+    for ours, theirs, read in ((untied, tied, (1, 2)), (tied, untied, (2, 1))):
+        output = pair_sides(ours, theirs, "m")[-1]
+        assert (output.name, output.role, output.layer) == ("lm_head", "output", None)
+        reference, candidate = output.read(0, 1)
+        assert (reference[0, 0], candidate[0, 0]) == read
+    assert [p.name for p in pair_sides(tied, tied, "m")] == [
+        "model.layers.0.mlp.up_proj",
+        "model.embed_tokens",
+    ]
+    assert "lm_head" in [p.name for p in pair_sides(untied, untied, "m")]
+    # rows that one side only pads are not compared, and a matrix without any counterpart is nobody's pair
+    assert pair_sides(untied, side("model.embed_tokens", vocabulary=5), "m")[-1].shape == (5, 4)
+    assert [p.name for p in pair_sides(side("lm_head"), side(), "m")] == ["model.layers.0.mlp.up_proj"]
 
 
 @pytest.mark.parametrize(

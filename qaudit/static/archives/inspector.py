@@ -1,11 +1,13 @@
 """One archive -> findings: its layout, then each member as the file that it is, to a bounded depth."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from qaudit.findings import Surface
 from qaudit.static.archives.archive_walk import STORED, ArchiveWalk, Member
+from qaudit.static.archives.listed_names import listed_names
 from qaudit.static.archives.rules import BOOK, MAX_RATIO, Contents
 from qaudit.static.archives.tar_layout import walk_tar
 from qaudit.static.archives.unpacking import can_unpack, unpack_member, unpack_stream
@@ -22,6 +24,7 @@ from qaudit.static.pickles.window import Held, Slice
 MAX_DEPTH: Final = 3  # of archives in archives
 MAX_HELD: Final = 8 << 20  # bytes of one member in memory
 MAX_UNPACKED: Final = 128 << 20  # of all members together
+MOST_SHOWN: Final = 8  # names of an archive that is not opened
 MAX_LOOKED_AT: Final = 5000  # members whose first bytes are read
 _RAW: Final = LazyPattern(r"(?:^|/)(?:data|tensors?|storages?|\.data|xl|weights)/[\w.-]+$")
 _LAMBDA: Final = LazyPattern(
@@ -72,8 +75,19 @@ def _inspect(source: ByteSource, case: Case, depth: int, budget: _Budget) -> Exa
     if content is not None and can_unpack(content):
         return _stream(source, content, contents, case, depth, budget)
     why = f"{content or 'a format that its name promises and its bytes are not'}: not opened here"
-    contents.opaque.append((source.name, why))
+    names = listed_names(source, content or "")
+    # of what is packed only the names are judged
+    walk.members += [Member(name, 0, 0, 0) for name in names]
+    contents.kinds |= {name: "native" for name in names if kind_of(name, b"") == "native"}
+    contents.opaque.append((source.name, why + _shown(names)))
     return Examined(BOOK.findings(contents), [Surface(source.name, "archive", "skipped", why)])
+
+
+def _shown(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+    return f"; it lists {', '.join(ascii(name[:80]) for name in names[:MOST_SHOWN])}{more}"
 
 
 def _ends_as_zip(source: ByteSource) -> bool:

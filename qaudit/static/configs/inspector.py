@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping
 from qaudit.errors import InputError
 from qaudit.findings import Surface
 from qaudit.static.case import Case, opened
-from qaudit.static.configs import code_rules, library_rules, quantization_rules, size_rules, yaml_rules
+from qaudit.static.configs import (
+    code_rules,
+    library_rules,
+    prompt_rules,
+    quantization_rules,
+    size_rules,
+    yaml_rules,
+)
 from qaudit.static.configs.documents import MAX_CONFIG, ConfigFile, folder_claims, read_config
 from qaudit.static.folder_view import Entry, FolderView
 from qaudit.static.lazy_pattern import LazyPattern
@@ -64,7 +71,8 @@ def _json(entry: Entry, folder: FolderView, homes: Mapping[str, WeightFolder]) -
     state = Surface(entry.path, "config", "examined")
     if not file.whole:
         state = Surface(entry.path, "config", "partial", "more members than are looked at")
-    examined = Examined(code_rules.BOOK.findings(file) + library_rules.BOOK.findings(file), [state])
+    books = (code_rules.BOOK, library_rules.BOOK, prompt_rules.BOOK)
+    examined = Examined([finding for book in books for finding in book.findings(file)], [state])
     if file.name == "config.json" and isinstance(file.document.value, dict):
         home = folder_of(entry.path)
         claims = folder_claims(folder, home)

@@ -19,6 +19,7 @@ TYPE_NAMES = (
     "u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64",
 )  # fmt: skip
 DEFAULT_ALIGNMENT = 32
+TOKENIZER_JSON = "tokenizer.huggingface.json"  # a whole tokenizer.json in one string
 
 # a number, a truth value, the bytes of a string, an array; None where it was not kept or not understood
 Value: TypeAlias = "int | float | bool | bytes | StringArray | array[int] | array[float] | None"

@@ -14,6 +14,7 @@ from qaudit.static.gguf.walk import (
     F64,
     MAGIC,
     STRING,
+    TOKENIZER_JSON,
     GgufWalk,
     KvPair,
     Problem,
@@ -28,6 +29,7 @@ MAX_PAIRS = 1 << 15
 MAX_TENSORS = 1 << 15
 MAX_NAME = 1 << 16  # bytes kept of a key or tensor name
 MAX_STRING = 4 << 20  # bytes kept of a value
+MAX_TOKENIZER = 12 << 20  # and of one that is a whole tokenizer
 MAX_KEPT_ARRAY = 8 << 20
 MAX_BLOCK = 20 << 20  # of an array of strings
 MAX_KEPT = 28 << 20  # bytes of all values together
@@ -165,7 +167,8 @@ class _Walker:
             self._note(
                 "loader-limit", at, f"{called(what)} has {length} bytes; llama.cpp takes {LOADER_LIMIT}"
             )
-        if not self._keeps(length, MAX_STRING, at, what):
+        cap = MAX_TOKENIZER if what == TOKENIZER_JSON.encode() else MAX_STRING
+        if not self._keeps(length, cap, at, what):
             self.bytes.skip(length, what)
             return None
         return self.bytes.take(length, what)

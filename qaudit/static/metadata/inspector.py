@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from qaudit.findings import Finding, Surface
-from qaudit.static.gguf.walk import GgufWalk
+from qaudit.static.gguf.walk import TOKENIZER_JSON, GgufWalk
 from qaudit.static.metadata import (
     adapter_rules,
     architecture_rules,
@@ -41,6 +41,11 @@ def gguf_metadata(walk: GgufWalk) -> Examined:
     vocabulary = gguf_vocabulary(walk)
     if vocabulary is not None:
         examined.findings += judge_vocabulary(vocabulary)
+    if walk.pair(TOKENIZER_JSON) is not None:
+        # few have one, and the rules take a while to come
+        from qaudit.static.vocabulary.embedded import inspect_embedded
+
+        examined.add(inspect_embedded(walk))
     kept = [pair.name for pair in walk.pairs if pair.name in (TOKENS, KINDS) and pair.value is None]
     if kept:
         examined.surfaces.append(

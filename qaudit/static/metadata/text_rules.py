@@ -13,6 +13,7 @@ from qaudit.static.gguf.walk import GgufWalk
 from qaudit.static.hidden_characters import gravity, hidden, named, shown
 from qaudit.static.kinds import HEAD_BYTES
 from qaudit.static.lazy_pattern import LazyPattern
+from qaudit.static.reader_orders import order_in
 from qaudit.static.rules import Hit, RuleBook
 from qaudit.static.vocabulary.markers import ROLE_MARKERS
 
@@ -26,22 +27,6 @@ MAX_ALL = 1 << 19  # characters of all texts together
 _TEMPLATE = "tokenizer.chat_template"
 _ELSEWHERE = (f"{_TEMPLATE}.", "tokenizer.huggingface.json", "tokenizer.rwkv.")
 _TOKENS = "tokenizer.ggml."  # lists of tokens and merges
-_ORDERS = LazyPattern(
-    r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|the|your|my|of|these|those|every)\s+){0,4}"
-    r"(?:previous|prior|above|earlier|preceding|foregoing|former|system|safety|original)\s+"
-    r"(?:\w{1,20}\s+){0,2}(?:instruction|prompt|rule|guideline|polic|message|direction|context|polic)",
-    re.IGNORECASE,
-)
-_ASKS = LazyPattern(
-    r"\b(?:you are now (?:a|an|in|the|free|dan)\b|from now on,? you\b|pretend (?:to be|you are|that you)\b"
-    r"|do not (?:tell|mention|reveal|inform)\b.{0,40}\b(?:user|human|anyone)"
-    r"|(?:reveal|print|repeat|output) (?:your|the) (?:system )?prompt\b"
-    r"|(?:as|dear|attention,?|note to) (?:an |any |the |all )?"
-    r"(?:ai|llm|language model|assistant|scanner|auditor)s?\b[,:]"
-    r"|(?:mark|report|classify|treat|rate) (?:this|it|the (?:file|model)) (?:as )?"
-    r"(?:safe|clean|benign|trusted)\b)",
-    re.IGNORECASE,
-)
 _ACTIVE = LazyPattern(
     r"<\s{0,3}(?:script|iframe|object|embed|svg|img|link|meta|form)\b[^>]{0,200}|\bon(?:error|load|click|mouseover)\s{0,3}="
     r"|javascript:|vbscript:|data:text/html",
@@ -175,23 +160,9 @@ def _not_utf8(subject: Texts) -> Iterator[Hit]:
 )
 def _orders(subject: Texts) -> Iterator[Hit]:
     for place, text in subject.found:
-        match = _ORDERS.search(text)
-        softer = None if match else _ASKS.search(text)
-        # a prompt that runtimes may use: what no honest one says
-        prompts = not match and not softer and ("prompt" in place or "system" in place)
-        if prompts and (sentence := _commanded(text)):
-            yield Hit(place, shown(sentence), "medium")
-        if match or softer:
-            found = match or softer
-            yield Hit(place, shown(found[0] if found else ""), None if match else "medium")
-
-
-def _commanded(text: str) -> str:
-    # few files have a prompt in them, and the patterns take a while to come
-    from qaudit.static.templates.commands import STRONG, commanded
-
-    grade, sentence = commanded(text)
-    return sentence if grade == STRONG else ""
+        key = place.rpartition(":")[2]
+        if found := order_in(text, prompt="prompt" in key or "system" in key):
+            yield Hit(place, shown(found[1]), found[0])
 
 
 @BOOK.rule(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from qaudit.findings import Surface
 from qaudit.static.byte_source import ByteSource
-from qaudit.static.carried import carried_file
+from qaudit.static.carried import begun_file
 from qaudit.static.case import Case
 from qaudit.static.gguf.ggml_types import type_label
 from qaudit.static.gguf.walk import GgufWalk, TensorEntry
@@ -80,7 +80,7 @@ def inspect_values(source: ByteSource, walk: GgufWalk, case: Case) -> Examined:
 def _foreign(source: ByteSource, entry: TensorEntry, start: int) -> list[Value]:
     """Return a tensor whose values are not judged (whole numbers, unknown types) where it begins a file."""
     length = min(HEAD_BYTES, source.size - start)
-    begins = carried_file(source.read_at(start, length))
+    begins = begun_file(source.read_at(start, length))
     label = type_label(entry.type_id)
     value = Value(entry.text, label, start, length, 0, 0, None, 0, 0, False, False, b"", begins)
     return [value] if begins else []
@@ -117,7 +117,7 @@ def _look(
     for offset, length in _pieces(size, row, layout.size) if whole else _samples(size, row, layout.size):
         data = source.read_at(start + offset, length)
         digest.update(data)
-        begins = begins if offset else carried_file(data[:HEAD_BYTES])
+        begins = begins if offset else begun_file(data[:HEAD_BYTES])
         read += len(data)
         constant = constant and _repeats(data, first := first or data[: layout.size])
         # of another byte order nothing is known

@@ -7,6 +7,7 @@ from typing import Final
 from qaudit.static.admissions import ADMISSION
 from qaudit.static.hidden_characters import hidden, named
 from qaudit.static.lazy_pattern import LazyPattern
+from qaudit.static.reader_orders import READERS
 from qaudit.static.repository.download import Note
 from qaudit.static.repository.shell_text import commands_in
 
@@ -15,16 +16,6 @@ MAX_TEXT: Final = 1 << 20
 _INSTALLERS: Final = LazyPattern(
     r"https?://(?:[\w-]+\.)*(?:ollama\.(?:com|ai)|astral\.sh|rustup\.rs|lmstudio\.ai|brew\.sh|conda\.io|"
     r"install\.python-poetry\.org|deb\.nodesource\.com|get\.docker\.com)(?:[/\s]|$)"
-)
-_ORDERS: Final = LazyPattern(
-    r"\b(?:ignore|disregard|forget|override)\s+(?:all\s+|any\s+|the\s+|your\s+|my\s+)*(?:previous|prior|above|earlier|"
-    r"preceding|existing|system)\s+(?:instruction|prompt|rule|direction|message|guideline)|"
-    r"\b(?:if|when)\s+you\s+are\s+(?:an?\s+)?(?:ai|llm|language\s+model|assistant|chatbot|agent)\b|"
-    r"\b(?:note|message|instructions?)\s+(?:to|for)\s+(?:any\s+|all\s+)?(?:ai|llms?|language\s+models?|(?:ai\s+)?"
-    r"(?:assistants?|agents?|reviewers?))\s*:|"
-    r"\bas\s+an\s+ai\s+(?:assistant|model|agent)\s+(?:reading|reviewing|processing|summari[sz]ing)\b|"
-    r"\bdo\s+not\s+(?:tell|inform|warn|alert)\s+the\s+user\b|\breveal\s+your\s+system\s+prompt\b",
-    re.IGNORECASE,
 )
 _TAGGED: Final = LazyPattern(r"<\|(?:im_start|system|start_header_id|assistant)\|>|\[INST\]|<<SYS>>")
 MAX_COMMENTS: Final = 1000
@@ -80,12 +71,12 @@ def readme_notes(path: str, text: str) -> Iterator[Note]:
         yield Note("hidden-text=medium", path, named(found))
     elif found:
         yield Note("hidden-text=low", path, named(found))
-    for match in _few(_ORDERS.finditer(text)):
+    for match in _few(READERS.finditer(text)):
         yield Note(
             "reader-instructions=medium", _line(path, text, match.start()), _around(text, match.start())
         )
     for start, stop in _comments(text):
-        inner = _ORDERS.search(text[start:stop]) or _TAGGED.search(text[start:stop])
+        inner = READERS.search(text[start:stop]) or _TAGGED.search(text[start:stop])
         if inner:
             place = start + inner.start()
             yield Note(

@@ -3,11 +3,13 @@
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +17,18 @@ from typing import Self
 
 from qaudit.errors import EngineFailure
 from qaudit.static.model_parts import TemplateText
-from qaudit.static.templates.facts import Note, TemplateFacts
+from qaudit.static.templates.budgets import slowness
+from qaudit.static.templates.facts import LONGEST, OUT_OF_MEMORY, Note, TemplateFacts
 
 CPU_S = 4  # of the process for one template; the longest honest one takes a fifth, most a twentieth
+OUT_OF_PROPORTION_S = 1.6  # of a standard machine; who ended the process after less may be honest
 WALL_S = 40.0  # for one template, on a machine that has other things to do
+EXIT_S = 10.0  # to end in, once it says no more
 MOST_ANSWER_BYTES = 8 << 20
 MOST_TEMPLATES = 64
-MOST_DEATHS = 4
+MOST_CHARACTERS = 8 << 20  # of templates in one question, which is read before anything is answered
+MOST_TOKEN_CHARACTERS = 4096
+MOST_DEATHS = 6
 # no site-packages of the user, no environment, no .pth files: it starts in a tenth of a second
 BOOT = (
     "import gc, sys; gc.disable(); sys.path += {path!r};"
@@ -58,6 +65,11 @@ class Analyst:
             why = f"no process can be started to look at templates ({error.strerror})"
             raise EngineFailure(why) from error
 
+    @property
+    def waits(self) -> bool:
+        """Whether nobody has asked it yet."""
+        return self._child is not None
+
     def take(self) -> "subprocess.Popen[bytes] | None":
         """Return the process to whoever asks it first, and nothing to others."""
         child, self._child = self._child, None
@@ -74,6 +86,32 @@ class Analyst:
             child.kill()
             with suppress(BrokenPipeError), child:
                 pass
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What a process said before it ended.
+
+    Attributes:
+        facts: of the first templates that it was asked about.
+        reads: the number of the template that it was reading then; None where it had not begun.
+        first: whether that was the first thing that it did.
+        whole: whether it had all the processor time left that one template may take.
+        code: what it ended with; None where we ended it.
+        why: why we did.
+    """
+
+    facts: list[TemplateFacts] = field(default_factory=list)
+    reads: int | None = None
+    first: bool = True
+    whole: bool = True
+    code: int | None = None
+    why: str = ""
+
+    @property
+    def certain(self) -> bool:
+        """Whether it died of the template that it was reading, and of none before."""
+        return self.whole if self.code == -signal.SIGXCPU else self.first
 
 
 def analysed(
@@ -94,26 +132,77 @@ def analysed(
     Raises:
         EngineFailure: no process can be started.
     """
-    facts: list[TemplateFacts] = []
-    wanted = list(templates[:MOST_TEMPLATES])
+    tokens = {name: text[:MOST_TOKEN_CHARACTERS] for name, text in special_tokens.items()}
+    known = {
+        number: TemplateFacts.too_long(len(template.text))
+        for number, template in enumerate(templates)
+        if len(template.text) > LONGEST
+    }
+    short = [number for number in range(len(templates)) if number not in known]
+    known |= {
+        n: TemplateFacts(f"not looked at: one of more than {MOST_TEMPLATES}") for n in short[MOST_TEMPLATES:]
+    }
+    # the next one last
+    questions = list(reversed(_batches(templates, short[:MOST_TEMPLATES])))
     deaths = 0
-    while len(facts) < len(wanted):
-        rest = wanted[len(facts) :]
+    while questions:
+        asked = questions.pop()
         if deaths == MOST_DEATHS:
-            facts += [TemplateFacts("not looked at: others ended the analyst again and again") for _ in rest]
-            break
-        answers = list(_asked(waiting, rest, special_tokens, together=together))
-        facts += answers
-        if len(answers) < len(rest):
-            deaths += 1
-            gone = TemplateFacts("ended the process that looked at it")
-            gone.notes.append(
-                Note("cost", 0, f"within {CPU_S} s of processor time it ended the analyst", grade=1)
-            )
-            facts.append(gone)
-    facts += [
-        TemplateFacts(f"not looked at: one of more than {MOST_TEMPLATES}") for _ in templates[MOST_TEMPLATES:]
-    ]
+            why = "not looked at: others ended the analyst again and again"
+            known |= {number: TemplateFacts(why) for number in asked}
+            continue
+        early = waiting is not None and waiting.waits
+        answer = _asked(waiting, [templates[number] for number in asked], tokens, together=together)
+        known |= dict(zip(asked, answer.facts, strict=False))
+        rest = asked[len(answer.facts) :]
+        if not rest:
+            continue
+        deaths += 1
+        if answer.reads is None and (early or len(asked) > 1):
+            # whose fault it is shows when they are asked about one by one, of processes started for that
+            questions += [[number] for number in reversed(rest)]
+            continue
+        blamed = rest[0] if answer.reads is None else asked[answer.reads]
+        if others := [number for number in rest if number != blamed]:
+            questions.append(others)
+        if answer.certain or len(asked) == 1:
+            known[blamed] = _ended(answer)
+        else:
+            questions.append([blamed])
+    return [known[number] for number in range(len(templates))]
+
+
+def _batches(templates: Sequence[TemplateText], numbers: Sequence[int]) -> list[list[int]]:
+    """Return the templates that one process is asked about, which is to have memory left for each."""
+    batches: list[list[int]] = []
+    characters = MOST_CHARACTERS
+    for number in numbers:
+        characters += len(templates[number].text)
+        if characters > MOST_CHARACTERS:
+            batches.append([])
+            characters = len(templates[number].text)
+        batches[-1].append(number)
+    return batches
+
+
+def _ended(answer: _Answer) -> TemplateFacts:
+    """Return what is known of a template that a process ended at, on its own account."""
+    if answer.reads is None:
+        return TemplateFacts("not looked at: the process that looks at templates ended before it read it")
+    if answer.code is None:
+        return TemplateFacts(f"not looked at: the process that reads it {answer.why}")
+    facts = TemplateFacts("ended the process that looked at it")
+    if answer.code == -signal.SIGXCPU:
+        if CPU_S / (slower := slowness()) < OUT_OF_PROPORTION_S:
+            why = f"took {CPU_S} s of processor time, on one that is {slower:.1f} times slower than most"
+            return TemplateFacts(f"not looked at: {why}")
+        facts.notes.append(
+            Note("cost", 0, f"within {CPU_S} s of processor time it ended the analyst", grade=1)
+        )
+    elif answer.code == OUT_OF_MEMORY:
+        facts.notes.append(Note("huge-output", 0, "takes more memory than the analyst has", grade=1))
+    elif answer.code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS):
+        facts.notes.append(Note("recursion", 0, "crashed the process that looked at it"))
     return facts
 
 
@@ -123,45 +212,66 @@ def _asked(
     special_tokens: Mapping[str, str],
     *,
     together: bool,
-) -> Iterator[TemplateFacts]:
-    """Yield facts until all are there or the process is gone."""
+) -> _Answer:
+    """Ask about templates, until all are answered or the process is gone."""
     request = {
         "templates": [{"text": template.text, "dialect": template.dialect} for template in templates],
-        "special_tokens": dict(special_tokens),
+        "special_tokens": special_tokens,
         "together": together,
     }
+    processor_s = CPU_S + len(templates)
     child = waiting.take() if waiting is not None else None
     child = child if child is not None else Analyst().take()
+    answer = _Answer()
     if child is None:
-        return
+        return answer
     with child:
         try:
             if child.stdin is None or child.stdout is None:
-                return
+                return answer
             with suppress(BrokenPipeError):
-                child.stdin.write(f"{CPU_S + len(templates)}\n{json.dumps(request)}\n".encode())
+                child.stdin.write(f"{processor_s}\n{json.dumps(request)}\n".encode())
                 child.stdin.close()
-            for line in _lines(child.stdout.fileno(), len(templates)):
-                yield TemplateFacts.unpacked(json.loads(line))
-        except ValueError:
-            return  # it says something else than facts: as good as dead
+            for line in _lines(child.stdout.fileno()):
+                told = json.loads(line)
+                if "reads" in told:
+                    answer.first = answer.reads is None
+                    answer.reads = range(len(templates))[told["reads"]]
+                    answer.whole = processor_s - told["used"] >= CPU_S
+                    continue
+                answer.facts.append(TemplateFacts.unpacked(told))
+                if len(answer.facts) == len(templates):
+                    return answer
+            answer.code = child.wait(EXIT_S)
+        except (TimeoutError, subprocess.TimeoutExpired):
+            answer.why = f"gave no answer in {WALL_S:g} s"
+        except (ValueError, TypeError, LookupError):
+            answer.why = "gives no answer that makes sense"
         finally:
             child.kill()
+    return answer
 
 
-def _lines(descriptor: int, wanted: int) -> Iterator[bytes]:
-    heard, found = b"", 0
+def _lines(descriptor: int) -> Iterator[bytes]:
+    """Yield what a process says until it says no more.
+
+    Raises:
+        TimeoutError: it takes too long to say something.
+        ValueError: it says too much.
+    """
+    heard = b""
     deadline = time.monotonic() + WALL_S
-    while found < wanted:
+    while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-            return
+            raise TimeoutError
         data = os.read(descriptor, 1 << 16)
-        if not data or len(heard) > MOST_ANSWER_BYTES:
+        if not data:
             return
         *whole, heard = (heard + data).split(b"\n")
+        if len(heard) > MOST_ANSWER_BYTES:
+            raise ValueError("a line has no end")
         for line in whole:
-            found += 1
             deadline = time.monotonic() + WALL_S
             yield line
 

@@ -29,6 +29,7 @@ def rendered_facts(renderer: Renderer, guards: Sequence[Guard], facts: TemplateF
 
     Raises:
         TooCostly: one of them takes more than any honest template takes.
+        RanOut: they take longer than is waited for on this machine.
     """
     plain = _plain(renderer)
     first = plain["question"]
@@ -36,7 +37,7 @@ def rendered_facts(renderer: Renderer, guards: Sequence[Guard], facts: TemplateF
         facts.notes.append(Note("fails", 0, first.error))
         return
     for name, rendering in plain.items():
-        facts.skeletons[name] = rendering.skeleton or f"(fails: {rendering.error})"
+        facts.keep(name, rendering.skeleton or f"(fails: {rendering.error})")
     system = not plain["system-turns"].error
     notes: list[Note] = [
         *_dropped(plain, system=system),
@@ -44,26 +45,40 @@ def rendered_facts(renderer: Renderer, guards: Sequence[Guard], facts: TemplateF
         *_reordered(plain),
         *_prefill(plain),
     ]
-    notes += beside_facts(renderer, plain)
     # with a system message of the deployer's the template may say other things than without one
     plainest = [_lines(plain[name].skeleton) for name in ("question", "system") if not plain[name].error]
     told = dict.fromkeys(line for lines in plainest for line in lines if is_prose(line))
     facts.fixed += list(told)[:MOST_FIXED]
+    try:
+        notes += beside_facts(renderer, plain)
+        for note in _varied(renderer, guards, facts, plain, system=system):
+            notes.append(note)
+    finally:
+        facts.notes += dict.fromkeys(notes)
+
+
+def _varied(
+    renderer: Renderer,
+    guards: Sequence[Guard],
+    facts: TemplateFacts,
+    plain: dict[str, Rendering],
+    *,
+    system: bool,
+) -> Iterator[Note]:
+    """Yield what the conversations that are made for conditions show."""
     seen: set[tuple[str, str]] = set()
-    talks = [*plain_talks(), *varied_talks(guards, system=system)]
-    for talk in talks:
+    for talk in [*plain_talks(), *varied_talks(guards, system=system)]:
         base = plain.get(talk.plain)
         if base is None or base.error:
             continue
         rendering = plain[talk.name] if talk.name in plain else renderer.render(talk)
-        facts.skeletons.setdefault(talk.name, rendering.skeleton or f"(fails: {rendering.error})")
+        facts.keep(talk.name, rendering.skeleton or f"(fails: {rendering.error})")
         if rendering.error:
             continue
         for note in _differences(talk, rendering, base):
             if (note.kind, note.text) not in seen and (note.grade or not note.kind.startswith("rendered")):
                 seen.add((note.kind, note.text))
-                notes.append(note)
-    facts.notes += dict.fromkeys(notes)
+                yield note
 
 
 def _plain(renderer: Renderer) -> dict[str, Rendering]:

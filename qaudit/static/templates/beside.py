@@ -27,6 +27,7 @@ def beside_facts(renderer: Renderer, plain: Mapping[str, Rendering]) -> list[Not
 
     Raises:
         TooCostly: rendering takes more than any honest template takes.
+        RanOut: it takes longer than is waited for on this machine.
     """
     notes: list[Note] = []
     if not renderer.with_tools:  # else it is how tools are explained

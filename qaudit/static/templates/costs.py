@@ -9,6 +9,7 @@ from qaudit.static.templates.facts import Note
 from qaudit.static.templates.folding import folded
 
 MANY_ROUNDS = 100_000
+MANY_STATEMENTS = 10_000  # outputs counted; the longest template in use has a tenth
 LONG_TEXT = 100_000  # characters
 DEEP = 100  # statements and expressions within one another; honest templates stay under 40
 WIDTHS = {
@@ -35,8 +36,10 @@ def costs(template: nodes.Template) -> Iterator[Note]:
     # (node, rounds of the loops around it, depth)
     waiting: list[tuple[nodes.Node, int, int]] = [(template, 1, 0)]
     told_depth = False
+    statements = 0
     while waiting:
         node, rounds, depth = waiting.pop()
+        statements += isinstance(node, nodes.Stmt)
         if depth > DEEP and not told_depth:
             told_depth = True
             yield Note("too-deep", _line(node), f"nested more than {DEEP} deep")
@@ -47,6 +50,8 @@ def costs(template: nodes.Template) -> Iterator[Note]:
                 yield Note("cost", node.lineno, f"loops run {inner} times whatever the conversation is")
         yield from _large(node)
         waiting += [(child, inner, depth + 1) for child in node.iter_child_nodes()]
+    if statements > MANY_STATEMENTS:
+        yield Note("cost", 0, f"has {statements} statements, more than can be compiled in little time")
 
 
 def endless(template: nodes.Template) -> Iterator[Note]:

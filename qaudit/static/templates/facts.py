@@ -7,6 +7,9 @@ from typing import Any, Literal, Self
 # what a condition looks at, as far as it is no part of a template's business
 GuardKind = Literal["content", "lookup", "length", "count", "date", "tool", "chance"]
 MOST_SHOWN = 300  # characters of a text that a note is about
+MOST_KEPT = 1 << 19  # characters of all skeletons; honest ones have a tenth
+LONGEST = 1 << 20  # characters of a template that is looked at; engines take as many
+OUT_OF_MEMORY = 77  # what the analyst process ends with then
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,20 @@ class TemplateFacts:
             return cls(str(told["error"]), notes, skeletons, _texts(told["fixed"]), _texts(told["limits"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the analyst's answer has no {error}") from error
+
+    @classmethod
+    def too_long(cls, characters: int) -> Self:
+        """Return what is known of a text that is longer than is looked at."""
+        return cls("longer than 1 MiB", [Note("too-long", 0, f"{characters} characters")])
+
+    def keep(self, name: str, skeleton: str) -> None:
+        """Add what a conversation renders to; of what is long in all, its start and a digest."""
+        if sum(map(len, self.skeletons.values())) + len(skeleton) > MOST_KEPT:
+            from hashlib import sha256  # few need it
+
+            digest = sha256(skeleton.encode("utf-8", "surrogatepass")).hexdigest()
+            skeleton = f"{skeleton[:MOST_SHOWN]}… ({len(skeleton)} characters, SHA-256 {digest})"
+        self.skeletons.setdefault(name, skeleton)
 
     def of_kind(self, kind: str) -> list[Note]:
         """Return the notes of one kind."""

@@ -7,10 +7,13 @@ from itertools import islice
 
 from qaudit.static.model_parts import TemplateText, VocabularyView
 from qaudit.static.rules import Hit, RuleBook
+from qaudit.static.vocabulary.markers import skeleton
 
 BOOK: RuleBook["Marked"] = RuleBook("template", "markers of a chat template and the vocabulary")
 _MARKER = re.compile(r"<\|[A-Za-z][\w-]{1,48}\|>|<｜[^\s<>｜]{1,40}｜>|<(?:start|end)_of_turn>")
-_LOOSE = re.compile(r"<\s?[|｜]\s?/?[A-Za-z][\w -]{1,48}[|｜]\s?>")
+# bars and underscores of DeepSeek's markers, and signs that look like them
+_BARS, _LINES = "|｜∣│ǀ❘", "▁ˍ＿"
+_LOOSE = re.compile(rf"<\s?[{_BARS}]\s?/?[A-Za-z][\w {_LINES}-]{{1,48}}[{_BARS}]\s?>")
 _HALF = re.compile(r"(?<![a-z])(?:start|end)(?![a-z])")
 MOST_MARKERS, MOST_LOOSE = 60, 2000
 LEAST_ALIKE = 5  # letters; shorter names are alike by chance
@@ -42,8 +45,10 @@ def near_marker(case: Marked) -> Iterator[Hit]:
         return
     held = {token for token in (*case.vocabulary.tokens, *case.vocabulary.added) if token and token[0] == "<"}
     alike = {bare: token for token in held if len(bare := _bare(token)) >= LEAST_ALIKE}
+    # those that differ in nothing but the form of their bars are alike however short
+    alike |= {skeleton(token): token for token in held}
     for marker, location in sorted(wanted.items()):
-        other = alike.get(_bare(marker))
+        other = alike.get(skeleton(marker)) or alike.get(_bare(marker))
         if other is not None and marker not in held:
             yield Hit(location, f"{ascii(marker)[1:-1]} beside the token {ascii(other)[1:-1]}")
 

@@ -1,9 +1,12 @@
-"""A model as Ollama's registry stores it: a manifest whose layers are a Modelfile taken apart into blobs."""
+"""A Modelfile taken apart: the layers of a manifest of Ollama's registry, or files named as they are.
+
+Of a hub's repository Ollama takes the files `template`, `system` and `params` that lie beside the weights.
+"""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from qaudit.errors import InputError
 from qaudit.findings import Surface
@@ -18,9 +21,15 @@ from qaudit.static.templates.modelfile_rules import Instruction, Modelfile
 
 BOOK: RuleBook["Manifest"] = RuleBook("modelfile", "layers of a model of Ollama's registry")
 MOST_MANIFEST_BYTES, MOST_BLOB_BYTES = 1 << 20, 4 << 20
-MOST_MANIFESTS, MOST_LAYERS, MOST_MESSAGES = 32, 64, 200
+MOST_MANIFESTS, MOST_LAYERS, MOST_MESSAGES, MOST_TEMPLATES = 32, 64, 200, 64
 _DIGEST = re.compile(r"sha256[:-][0-9a-f]{64}")
 _MEDIA = "application/vnd.ollama.image."
+# files that stand for the layers of their names where there is no manifest
+ALONE = {"template": "template", "system": "system", "params": "params", "params.json": "params"}
+_SETTINGS = frozenset(
+    {"stop", "temperature", "num_ctx", "top_p", "top_k", "repeat_penalty", "num_predict", "min_p", "system"}
+)
+_PROMPTS = ("system", "prompt")
 _TEXTS = {"template": "TEMPLATE", "system": "SYSTEM", "license": "LICENSE"}
 
 
@@ -48,18 +57,18 @@ def digest(manifest: Manifest) -> Iterator[Hit]:
 
 
 def inspect_layers(folder: FolderView, case: Case) -> Examined:
-    """Look at the manifests of a download and at the small blobs that they name."""
-    examined = Examined()
+    """Look at the manifests of a download and at the small blobs that they name; then at lone files."""
+    examined = _alone(folder)
     for entry in folder.entries:
         name = entry.path.rsplit("/", 1)[-1]
         if (name == "manifest.json" or "manifests/" in entry.path) and len(
             examined.surfaces
-        ) < MOST_MANIFESTS:
+        ) < 2 * MOST_MANIFESTS:
             manifest = _manifest(entry)
             if manifest is not None:
                 examined.findings += BOOK.findings(manifest)
                 examined.surfaces.append(Surface(entry.path, "manifest", "examined"))
-                examined.add(_blobs(manifest, folder))
+                _with(examined, _blobs(manifest, folder))
     return examined
 
 
@@ -76,14 +85,34 @@ def _manifest(entry: Entry) -> Manifest | None:
 
 def _blobs(manifest: Manifest, folder: FolderView) -> Examined:
     """Put the Modelfile together again that the blobs were made from, as far as they are here."""
-    modelfile = Modelfile(manifest.path)
-    templates: list[TemplateText] = []
-    surfaces: list[Surface] = []
+    blobs: list[tuple[str, Entry, int]] = []
     for number, layer in enumerate(manifest.layers):
         kind = str(layer.get("mediaType", "")).removeprefix(_MEDIA)
         entry = _blob(folder, str(layer.get("digest", "")))
-        if entry is None or kind not in (*_TEXTS, "params", "messages"):
+        if entry is not None and kind in (*_TEXTS, "params", "messages"):
+            blobs.append((kind, entry, number))
+    return _put_together(manifest.path, blobs)
+
+
+def _alone(folder: FolderView) -> Examined:
+    """Look at the files that Ollama takes by their names, each as a Modelfile of its own."""
+    examined = Examined()
+    for entry in folder.entries:
+        kind = ALONE.get(entry.path.rpartition("/")[2])
+        if kind is None or len(examined.surfaces) >= MOST_MANIFESTS:
             continue
+        # other programs have settings of that name
+        value = read_json(_read(entry, MOST_BLOB_BYTES) or b"").value if kind == "params" else None
+        if kind != "params" or (isinstance(value, dict) and not _SETTINGS.isdisjoint(value)):
+            _with(examined, _put_together(entry.path, [(kind, entry, 1)]))
+    return examined
+
+
+def _put_together(path: str, blobs: Sequence[tuple[str, Entry, int]]) -> Examined:
+    modelfile = Modelfile(path)
+    templates: list[TemplateText] = []
+    surfaces: list[Surface] = []
+    for kind, entry, number in blobs:
         raw = _read(entry, MOST_BLOB_BYTES)
         if raw is None:
             continue
@@ -95,8 +124,16 @@ def _blobs(manifest: Manifest, folder: FolderView) -> Examined:
             modelfile.instructions.append(Instruction(_TEXTS[kind], text, number))
         else:
             modelfile.instructions += _of_json(kind, raw, number)
-    parts = ModelParts(manifest.path, "modelfile", templates=tuple(templates[:8])) if templates else None
+    parts = ModelParts(path, "modelfile", templates=tuple(templates[:MOST_TEMPLATES])) if templates else None
     return Examined(MODELFILE.findings(modelfile), surfaces, parts)
+
+
+def _with(examined: Examined, other: Examined) -> None:
+    """Take in another look with its templates, of which each may be the one that is used."""
+    ours, theirs = examined.parts, other.parts
+    examined.add(other)
+    if ours is not None and theirs is not None:
+        examined.parts = replace(ours, templates=(ours.templates + theirs.templates)[:MOST_TEMPLATES])
 
 
 def _of_json(kind: str, raw: bytes, number: int) -> Iterator[Instruction]:
@@ -104,9 +141,10 @@ def _of_json(kind: str, raw: bytes, number: int) -> Iterator[Instruction]:
     if kind == "params" and isinstance(value, dict):
         for key, given in list(value.items())[:MOST_MESSAGES]:
             for one in given[:MOST_MESSAGES] if isinstance(given, list) else [given]:
-                yield Instruction(
-                    "PARAMETER", one if isinstance(one, str) else json.dumps(one), number, str(key)[:100]
-                )
+                told = one if isinstance(one, str) else json.dumps(one)
+                if key in _PROMPTS:  # a parameter of none, but no less a prompt for that
+                    yield Instruction("SYSTEM", told, number)
+                yield Instruction("PARAMETER", told, number, str(key)[:100])
     elif kind == "messages" and isinstance(value, list):
         for message in value[:MOST_MESSAGES]:
             if isinstance(message, dict):

@@ -5,16 +5,14 @@ that what the template itself wrote can be compared between conversations.
 """
 
 import re
-import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import nodes
 from jinja2.exceptions import TemplateError
 from jinja2.runtime import Context
+from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import pass_context
 
 from qaudit.sandboxed_templates import (
@@ -24,6 +22,7 @@ from qaudit.sandboxed_templates import (
     compiled_template,
     rendered_text,
 )
+from qaudit.static.templates.budgets import MOST_ROUNDS, Budget, TooCostly, limited, multiplied, raised
 from qaudit.static.templates.conversations import (
     PLAIN_TOOLS,
     ArgumentForm,
@@ -33,21 +32,17 @@ from qaudit.static.templates.conversations import (
     tools_as_given,
 )
 
-MOST_PER_TALK_S = 0.2  # of processor time; honest templates take a thousandth
+MOST_PER_TALK_S = 0.2  # of a standard machine's processor time; honest templates take a thousandth
 DATE_MARK = "⟦date⟧"
 MARK = re.compile(r"⟦[a-z]+⟧")  # in a skeleton, of a message by its role
 MOST_IN_ALL_S = 0.6  # of honest templates the dearest takes an eighth
 LONGEST_HONEST = 64_000  # characters; the longest template in use has forty thousand
-HONEST_S, LONG_S = 1.5, 0.35  # of processor time, to read or compile one up to that length, and a longer one
+HONEST_S, LONG_S = 1.5, 0.35  # as above, to read or compile one up to that length, and a longer one
 MOST_PIECES = 5000
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-_TRACE = "qaudit_trace"
+_TRACE, _ROUND = "qaudit_trace", "qaudit_round"
 # Ollama ends a prompt where its template would write the answer that is not there yet
 _ANSWER = "qzanswerz"
-
-
-class TooCostly(Exception):
-    """One conversation took more time than any honest template takes."""
 
 
 @dataclass(slots=True)
@@ -85,11 +80,12 @@ class Renderer:
             template: in Jinja's nodes.
             special_tokens: `bos_token` and the like.
             go: whether it was translated from Go.
-            compiling_s: how much processor time that may take.
+            compiling_s: how much processor time of a standard machine that may take.
 
         Raises:
             TemplateProblem: it does not compile.
             TooCostly: it takes too long to compile.
+            RanOut: it takes too long on this machine.
         """
         self._pieces: list[tuple[int, str]] = []
         self._written: list[str] = []
@@ -100,24 +96,30 @@ class Renderer:
         self.with_tools = False
         environment = chat_environment(self._clock)
         environment.filters[_TRACE] = self._tracing()
+        environment.filters[_ROUND] = self._counting()
+        if isinstance(environment, SandboxedEnvironment):
+            environment.intercepted_binops = frozenset({"*", "**"})
+            environment.binop_table |= {"*": multiplied, "**": raised}
         for output in template.find_all(nodes.Output):
             output.nodes = [_traced(part) for part in output.nodes]
+        _counted(template)
         # Ollama renders a template that knows no list of messages once for each question
         self._by_turn = go and not any(name.name == "messages" for name in template.find_all(nodes.Name))
         self._go = go
         with limited(compiling_s, "compiling it"):
             self._compiled = compiled_template(template, environment)
-        self._deadline = time.process_time() + MOST_IN_ALL_S
+        self._rounds = 0
+        self._in_all = Budget(MOST_IN_ALL_S, "for all of them together")
 
     def render(self, talk: Talk) -> Rendering:
         """Render one conversation.
 
         Raises:
             TooCostly: it took too long, or too much memory.
+            RanOut: it took too long on this machine.
         """
-        self._pieces, self._written, self._talk = [], [], talk
-        if time.process_time() > self._deadline:
-            raise TooCostly(f"all conversations take more than {MOST_IN_ALL_S:g} s of processor time")
+        self._pieces, self._written, self._talk, self._rounds = [], [], talk, 0
+        self._in_all.left()
         try:
             with limited(MOST_PER_TALK_S):
                 text = "".join(rendered_text(self._compiled, given) for given in self._given(talk))
@@ -200,27 +202,34 @@ class Renderer:
 
         return trace
 
+    def _counting(self) -> Callable[..., bool]:
+        @pass_context
+        def count(_context: Context, _value: object) -> bool:
+            self._rounds += 1
+            if self._rounds > MOST_ROUNDS:
+                raise TooCostly(f"runs through its loops and macros more than {MOST_ROUNDS} times")
+            return True
 
-@contextmanager
-def limited(seconds: float, what: str = "") -> Iterator[None]:
-    """Bound the processor time of a block that runs Python code; what one call in C takes is not cut short.
+        return count
 
-    Raises:
-        TooCostly: it takes longer.
 
-    It is not to be used within itself: there is one such timer in a process.
-    """
+def _counted(template: nodes.Template) -> None:
+    """Have every round of a loop and every call of a macro counted."""
+    for loop in list(template.find_all(nodes.For)):
+        if loop.test is None:
+            loop.body = [nodes.ExprStmt(_round(loop), lineno=loop.lineno), *loop.body]
+        else:  # it is asked in rounds, too, that are then left out
+            loop.test = nodes.And(_round(loop), loop.test, lineno=loop.lineno)
+    macros: list[nodes.Macro | nodes.CallBlock] = [
+        *template.find_all(nodes.Macro),
+        *template.find_all(nodes.CallBlock),
+    ]
+    for macro in macros:
+        macro.body = [nodes.ExprStmt(_round(macro), lineno=macro.lineno), *macro.body]
 
-    def ring(*_: object) -> None:
-        raise TooCostly(f"{what} takes more than {seconds:g} s of processor time".strip())
 
-    before = signal.signal(signal.SIGVTALRM, ring)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+def _round(of: nodes.Node) -> nodes.Filter:
+    return nodes.Filter(nodes.Const(True, lineno=of.lineno), _ROUND, [], [], None, None, lineno=of.lineno)
 
 
 def _traced(part: nodes.Expr) -> nodes.Expr:
@@ -254,7 +263,7 @@ def _edges(content: str) -> tuple[str, str]:
 
 
 def allowance(text: str) -> float:
-    """Return how much processor time it may take to read a template, and as much again to compile it.
+    """Return how much of a standard machine's processor time it may take to read a template, or compile it.
 
     What honest ones take grows with their length, on a slow machine to a second; those that are made to take
     long are longer than any of these.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qaudit.static.byte_source import ByteSource
-from qaudit.static.carried import carried_file
+from qaudit.static.carried import begun_file
 from qaudit.static.kinds import HEAD_BYTES
 from qaudit.static.rules import Hit, RuleBook
 from qaudit.static.tensors.safetensors_walk import SafetensorsWalk
@@ -46,7 +46,7 @@ def starts(source: ByteSource, walk: SafetensorsWalk) -> Starts:
             continue
         head = source.read_at(at, length)
         left -= length
-        what = carried_file(head)
+        what = begun_file(head)
         if what:
             found.append((tensor.name, at, what))
     return Starts(walk, tuple(found), left_out)

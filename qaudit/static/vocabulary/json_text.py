@@ -35,7 +35,11 @@ def read_text(source: ByteSource, most: int = MAX_BYTES) -> Text:
     """
     if source.size > most:
         return Text(Document(), f"longer than {most} bytes")
-    raw = source.read_at(0, source.size)
+    return parse_text(source.read_at(0, source.size))
+
+
+def parse_text(raw: bytes) -> Text:
+    """Parse what was read, where it holds no more than any tokenizer."""
     if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS or raw.count(b",") > MAX_COMMAS:
         return Text(Document(), f"more than {MAX_CONTAINERS} objects or {MAX_COMMAS} values")
     with _without_collecting():

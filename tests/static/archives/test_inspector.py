@@ -124,6 +124,24 @@ def test_what_cannot_be_opened_is_named() -> None:
     assert [f.severity for f in looked(b"Rar!\x1a\x07\x01\x00", "data.rar").findings] == ["medium"]
 
 
+def test_names_of_what_cannot_be_opened_are_judged() -> None:
+    def block(body: bytes) -> bytes:
+        return bytes(4) + bytes([len(body)]) + body
+
+    names = [b"../../.bashrc", b"run.exe", b"weights.bin"]
+    files = [block(b"\2\0\0\0\x20\0\0" + bytes([len(name)]) + name) for name in names]
+    data = b"Rar!\x1a\7\1\0" + block(b"\1\0\0") + b"".join(files) + block(b"\5\0\0")
+    examined = looked(data, "data.rar")
+    found = {f.id: f.severity for f in examined.findings}
+    assert found == {
+        "archive/opaque": "medium",
+        "archive/path-traversal": "critical",
+        "archive/program": "high",
+    }
+    assert any("'weights.bin'" in f.evidence for f in examined.findings if f.id == "archive/opaque")
+    assert [surface.state for surface in examined.surfaces] == ["skipped"]
+
+
 def test_bombs_are_named_and_not_unpacked() -> None:
     assert "archive/bomb" in ids(zipped(("data.pkl", bytes(66 << 20)), method=zipfile.ZIP_DEFLATED))
     assert "archive/bomb" in ids(gzip.compress(bytes(66 << 20)), "x.gz")

@@ -45,3 +45,11 @@ def test_shapes_that_cost(text: str, kind: str) -> None:
 )  # fmt: skip
 def test_what_templates_do_costs_nothing(text: str) -> None:
     assert kinds(text) == set()
+
+
+def test_as_many_statements_as_no_template_has() -> None:
+    branch = "{% if messages|length > 90 %}{{ 'x' }}{% endif %}"
+    (note,) = costs(chat_environment().parse(branch * 6000))
+    assert note.kind == "cost"
+    assert "12001 statements" in note.text or "12000 statements" in note.text
+    assert not list(costs(chat_environment().parse(branch * 2000)))

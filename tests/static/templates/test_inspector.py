@@ -5,7 +5,10 @@ from attacks.benign_templates import TEMPLATES
 from processor_time import at_most
 from template_kit import CHATML, GO
 
+from qaudit.static.inspecting import status_of
 from qaudit.static.model_parts import TemplateText, VocabularyView
+from qaudit.static.templates import inspector
+from qaudit.static.templates.facts import TemplateFacts
 from qaudit.static.templates.inspector import inspect_templates
 
 
@@ -46,3 +49,17 @@ def test_what_is_not_seen_is_told() -> None:
 def test_templates_of_one_file_are_quick() -> None:
     with at_most(5):
         inspect_templates([template(text, name) for name, (text, _) in TEMPLATES.items()], {})
+
+
+def test_a_template_that_only_ran_out_of_time_is_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: object, **__: object) -> list[TemplateFacts]:
+        return [
+            TemplateFacts(limits=["rendered with few conversations, which took 4 s"]),
+            TemplateFacts("not looked at"),
+        ]
+
+    monkeypatch.setattr(inspector, "analysed", asked)
+    templates = [TemplateText(name, "default", CHATML) for name in ("a", "b")]
+    examined = inspect_templates(templates, {})
+    assert all(surface.is_open for surface in examined.surfaces)
+    assert status_of(examined.findings, examined.surfaces, "high") == "inconclusive"

@@ -43,6 +43,38 @@ def test_a_marker_that_only_looks_like_a_token(near: str) -> None:
     assert "<|im_end|>" in found[0].evidence
 
 
+DEEPSEEK = ("<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<think>")
+
+
+@pytest.mark.parametrize(
+    ("near", "token"),
+    [
+        ("<｜end_of_sentence｜>", "<｜end▁of▁sentence｜>"),
+        ("<|end▁of▁sentence|>", "<｜end▁of▁sentence｜>"),
+        ("<｜end of sentence｜>", "<｜end▁of▁sentence｜>"),
+        ("<｜End▁of▁Sentence｜>", "<｜end▁of▁sentence｜>"),
+        ("<∣end▁of▁sentence∣>", "<｜end▁of▁sentence｜>"),
+        ("<｜end＿of＿sentence｜>", "<｜end▁of▁sentence｜>"),
+        ("<|User|>", "<｜User｜>"),
+        ("<│Assistant│>", "<｜Assistant｜>"),
+    ],
+)
+def test_markers_with_wide_bars_are_compared(near: str, token: str) -> None:
+    view = VocabularyView("v", "gpt2", ("a", *DEEPSEEK))
+    template = TemplateText("t", "default", "".join(DEEPSEEK).replace(token, near))
+    found = [f for f in BOOK.findings(Marked((template,), view)) if f.id == "template/near-marker"]
+    assert [(f.severity, f.evidence) for f in found] == [
+        ("medium", f"{ascii(near)[1:-1]} beside the token {ascii(token)[1:-1]}")
+    ]
+
+
+def test_markers_with_wide_bars_as_they_are() -> None:
+    view = VocabularyView("v", "gpt2", ("a", *DEEPSEEK, "<|end_of_sentence|>", "<|User|>"))
+    for text in ("".join(DEEPSEEK), "<|end_of_sentence|><|User|>", "<｜fim▁hole｜><|x|>"):
+        found = BOOK.findings(Marked((TemplateText("t", "default", text),), view))
+        assert "template/near-marker" not in {f.id for f in found}
+
+
 def test_markers_of_another_family_are_not_near() -> None:
     view = VocabularyView("v", "gpt2", ("<s>", "</s>", "<|end|>", "<|end_of_sentence|>"))
     template = TemplateText("t", "default", "<|user|><|assistant|><|endoftext|><|eot_id|>")

@@ -71,7 +71,7 @@ def test_limits_are_of_processor_time() -> None:
 
 def test_all_conversations_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "MOST_IN_ALL_S", -1.0)
-    with pytest.raises(TooCostly, match="all conversations"):
+    with pytest.raises(TooCostly, match="all of them"):
         renderer(CHATML).render(TALKS["question"])
 
 
@@ -114,3 +114,37 @@ def test_what_does_not_parse_or_compile(text: str) -> None:
 def test_a_message_that_is_a_tag_is_masked_once() -> None:
     talk = Talk("x", (said("user", 1), said("assistant", 2)))
     assert renderer(CHATML).render(talk).skeleton.count("⟦") == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+        "{% for a in range(9999) %}{% for b in range(9999) if false %}{% endfor %}{% endfor %}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
+        "{% for m in messages * 100 recursive %}{{ loop(messages * 100) if loop.depth < 9 }}{% endfor %}",
+    ],
+)
+def test_rounds_are_counted_on_whatever_machine(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    # time never runs out
+    monkeypatch.setattr(rendering, "MOST_PER_TALK_S", 1e6)
+    with pytest.raises(TooCostly, match="more than 100000 times"):
+        renderer(text).render(TALKS["question"])
+
+
+def test_counting_changes_nothing_else() -> None:
+    text = (
+        "{% for m in messages if m.role == 'user' %}{{ loop.index }}/{{ loop.length }}{{ ' last' if loop.last }}"
+        "{% else %}none{% endfor %}{% macro f(a, b=2) %}{{ a }}{{ b }}{{ caller() if caller }}{% endmacro %}"
+        "{% call f(1) %}!{% endcall %}{% for a in [] %}{% else %} none{% endfor %}{{ 'ab' * 2 }}{{ 3 ** 2 }}"
+    )
+    assert renderer(text).render(TALKS["turns"]).skeleton == "1/22/2 last12! noneabab9"
+
+
+def test_huge_products_are_costly() -> None:
+    with pytest.raises(TooCostly, match="a number of"):
+        renderer(
+            "{% set ns = namespace(n=9) %}{% for i in range(40) %}{% set ns.n = ns.n * ns.n %}{% endfor %}"
+        ).render(TALKS["question"])
+    with pytest.raises(TooCostly, match="MiB"):
+        renderer("{{ (messages|length * 9999999 * 'a')|length }}").render(TALKS["question"])

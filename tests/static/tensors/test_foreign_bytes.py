@@ -45,3 +45,11 @@ def test_numbers_are_none(tmp_path: Path) -> None:
 def test_what_was_left_out_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreign_bytes, "MOST_BYTES", 64)
     assert looked(tmp_path / "m.safetensors", a=("U8", ELF), b=("U8", ELF)).left_out == 1
+
+
+@pytest.mark.parametrize("at", [1, 34, 210])
+def test_a_program_that_begins_within_the_first_block_is_told(tmp_path: Path, at: int) -> None:
+    shell = b"#!/bin/sh\nexec something\n".ljust(256 - at)
+    (finding,) = BOOK.findings(looked(tmp_path / "m.safetensors", a=("U8", b"\x3c" * at + shell)))
+    assert (finding.id, finding.severity) == ("values/foreign-file", "high")
+    assert f"{at} bytes in" in finding.evidence
