@@ -11,6 +11,8 @@ import torch
 from realign.job import CalibrationTokens
 
 FLOAT_BYTES = 4
+# what searched rounding calibrates on beside prompts: tokens of a reply or a text at most, and texts
+LONGEST, TEXTS = 64, 256
 # passes of all prompts through the model that a method takes; backward counts as two
 PASSES = {"plain": 4.0, "restore": 4.0, "protect": 40.0, "qrealign": 100.0, "qresafe": 100.0}
 AWQ_PASSES = 40.0
@@ -166,7 +168,10 @@ def make_plan(
     rounds = 1
     if method == "protect":
         model = FLOAT_BYTES * weights
+        # hidden states of replies and texts too, once as they were and once as they are
+        grown = count + LONGEST * (len(rows) + TEXTS)
         memory += model + min(errors_at_once(model), TYPES_TRIED * model)
+        memory += FLOAT_BYTES * hidden * (4 * grown - 3 * count)
         rounds = -(-TYPES_TRIED * model // errors_at_once(model))
     plain = AWQ_PASSES if searches_scales else PASSES["plain"]
     passes = plain if baseline or method == "plain" else 0.0

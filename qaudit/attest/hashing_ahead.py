@@ -1,11 +1,13 @@
 """The files of a checkpoint hashed while something else goes on, such as imports and the check of a report.
 
 Nothing that happens here decides anything: what cannot be listed or read is left to the gate, which finds it
-in its own place and says so, and a digest counts only if its file is still the one that was read.
+in its own place and says so, and a digest counts only if its file is still the one that was read: the times
+that a disk notes of it must be the same, and so old that a later write cannot have been given them too.
 """
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
@@ -21,7 +23,11 @@ from qaudit.values import FileDigest
 
 # a thread that comes back from hashing waits until another lets it run on: it should come back seldom
 CHUNK = 4 << 20
-_Hashed = tuple[FileDigest, os.stat_result]
+# a disk's times move in steps (a few milliseconds; FAT's are two seconds): what was written so short a time before
+# it was read can be written again without another time
+SETTLED_NS = 2_500_000_000
+# digest, status before it was read, and whether its times had settled by then
+_Hashed = tuple[FileDigest, os.stat_result, bool]
 
 
 class _Stopped(QauditError):
@@ -59,8 +65,8 @@ class HashingAhead:
     def telling(self, on_read: Callable[[int], None] | None) -> Ahead:
         """Return what gives the digest of a file, and tell from now on what is read; what was, at once.
 
-        It waits for a file that is being hashed. It returns None for one that was not hashed or is not what
-        it was when it was.
+        It waits for a file that is being hashed. It returns None for one that was not hashed, is not what
+        it was when it was, or was written just before.
         """
         with self._counting:
             self._on_read, untold, self._untold = on_read, self._untold, 0
@@ -70,7 +76,7 @@ class HashingAhead:
 
     def _begin(self) -> Mapping[Entry, Future[_Hashed]]:
         entries = list_files(self._path)
-        return {entry: self._pool.submit(hash_entry, entry, self._read) for entry in largest_first(entries)}
+        return {entry: self._pool.submit(self._hash, entry) for entry in largest_first(entries)}
 
     def _digest(self, entry: Entry) -> FileDigest | None:
         if self._begun is None:
@@ -79,11 +85,16 @@ class HashingAhead:
             hashing = self._begun.result().get(entry)
             if hashing is None:
                 return None
-            digest, status = hashing.result()
+            digest, status, settled = hashing.result()
             now = entry.path.lstat()
         except (QauditError, OSError):
             return None
-        return digest if _stamp(now) == _stamp(status) else None
+        return digest if settled and _stamp(now) == _stamp(status) else None
+
+    def _hash(self, entry: Entry) -> _Hashed:
+        begun = time.time_ns()
+        digest, status = hash_entry(entry, self._read)
+        return digest, status, max(status.st_mtime_ns, status.st_ctime_ns) <= begun - SETTLED_NS
 
     def _read(self, stream: FileIO) -> str:
         digest = hashlib.sha256()

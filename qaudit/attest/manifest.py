@@ -323,7 +323,7 @@ def _hash(entry: Entry, on_read: Callable[[int], None] | None) -> FileDigest:
 
 
 def hash_entry(entry: Entry, digest: Callable[[FileIO], str]) -> tuple[FileDigest, os.stat_result]:
-    """Return the digest of a file, and its status after it was read.
+    """Return the digest of a file, and its status before it was read.
 
     Args:
         entry: the file.
@@ -349,4 +349,4 @@ def hash_entry(entry: Entry, digest: Callable[[FileIO], str]) -> tuple[FileDiges
         ) from error
     if (before.st_size, before.st_mtime_ns, read) != (after.st_size, after.st_mtime_ns, before.st_size):
         raise UnsignableTree(f"{entry.path}: changed while it was being read; leave it alone and run again")
-    return FileDigest(entry.name, before.st_size, found), after
+    return FileDigest(entry.name, before.st_size, found), before

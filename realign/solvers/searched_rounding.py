@@ -1,8 +1,10 @@
 """Rounding in ranges searched for the inputs that occur: no training, any grid.
 
-Block by block: what reaches a matrix, through the blocks that are rounded already, says how much each of
-its inputs counts (the importance matrix of llama.cpp); each group's range is drawn in where that lowers
-the weighted error. Then the weights are rounded so that they make up for each other's errors.
+What occurs are prompts with their replies, and texts that the parent writes. Block by block: a matrix is
+changed to make up for a share of what the rounding before it did to its inputs (Arai and Ichikawa, QEP,
+arXiv 2504.09629); what reaches it says how much each of its inputs counts (the importance matrix of
+llama.cpp), and each group's range is drawn in where that lowers the weighted error. Then the weights are
+rounded so that they make up for each other's errors.
 """
 
 import time
@@ -22,29 +24,42 @@ from realign.calibration_activations import (
     with_hidden,
 )
 from realign.decoder_blocks import STAGES, blocks_of, linear, module_name
+from realign.greedy_replies import Tokens, greedy_replies, own_texts
 from realign.grids.grid import Grid
 from realign.job import Job, Solution, Step
+from realign.reply_rows import packed, unpacked
 from realign.solvers.compensated_rounding import compensated
 from realign.solvers.range_search import best_ranges
 from realign.solvers.settled import Settled, settled_by
 
 BLOCKS, HEAD = "model.layers.", "lm_head"
+ROWS, LENGTHS = "rows.tokens", "rows.lengths"
+# of the error carried over; more follows the calibration rows closer than others bear
+CARRIED, DAMPENING = 0.5, 0.01
 
 
 class SearchedRounding:
-    """Rounds the parent as it is; a step is a block.
+    """Rounds the parent as it is; a step is a block. The first asks the models for replies and texts.
 
     Args:
         compensate: whether weights make up for each other's errors (GPTQ); else each goes to its nearest
             point.
+        carried: share of the error that reaches a matrix from those before which it makes up for, 0 to 1.
+        texts: how many the parent writes.
+        longest: tokens of a reply or a text.
     """
 
-    def __init__(self, *, compensate: bool = True) -> None:
+    def __init__(
+        self, *, compensate: bool = True, carried: float = CARRIED, texts: int = 256, longest: int = 64
+    ) -> None:
         self.compensate = compensate
+        self.carried = carried
+        self.texts = texts
+        self.longest = longest
 
     def count(self, job: Job) -> int:
-        """Return the number of blocks, and one more where embeddings or the output matrix are rounded."""
-        return len(blocks_of(job.parent)) + bool(outside_blocks(job))
+        """Return the number of blocks and one, and one more where embeddings or outputs are rounded."""
+        return 1 + len(blocks_of(job.parent)) + bool(outside_blocks(job))
 
     def steps(self, job: Job, done: Sequence[Step]) -> Iterator[Step]:
         """Round what is not done yet; the parent is left with rounded weights.
@@ -52,7 +67,13 @@ class SearchedRounding:
         Raises:
             InputError: the parent is of an unknown family, or a matrix does not fit its grid.
         """
-        batches = unpadded((*job.prompts.malicious, *job.prompts.benign))
+        if not done:
+            done = [self._asked(job)]
+            yield done[0]
+        batches = unpadded(unpacked(done[0].tensors[ROWS], done[0].tensors[LENGTHS]))
+        done = done[1:]
+        # what goes through the blocks as they were
+        floats = [call.hidden for call in calls_into_blocks(job.parent, batches)[0]]
         outside = outside_blocks(job)
         if outside and done:
             _apply(job.parent, done[0], outside)
@@ -64,27 +85,74 @@ class SearchedRounding:
         calls = calls_into_blocks(job.parent, batches)
         hidden = [call.hidden for call in calls[0]]
         for number, block in enumerate(blocks_of(job.parent)):
-            into = with_hidden(calls[number], hidden)
+            into, meant_into = (with_hidden(calls[number], states) for states in (hidden, floats))
             calls[number] = []
             grids = _grids_of(job.grids, number, block)
+            started = time.monotonic()
+            floats = outputs(block, meant_into)
             if number < len(done):
                 _apply(job.parent, done[number], {module_name(number, name): g for name, g in grids.items()})
                 hidden = outputs(block, into)
                 continue
-            started = time.monotonic()
-            meant = outputs(block, into)
-            tensors = _round_block(block, number, into, grids, self.compensate)
+            tensors = self._round_block(block, number, into, meant_into, grids)
             hidden = outputs(block, into)
             yield Step(
                 f"layer {number}",
                 tensors,
-                {"reconstruction.after": mean_squared_error(hidden, meant)},
+                {"reconstruction.after": mean_squared_error(hidden, floats)},
                 time.monotonic() - started,
             )
 
+    def _asked(self, job: Job) -> Step:
+        """Return prompts with replies, the reference's to malicious ones, and texts."""
+        started, prompts = time.monotonic(), job.prompts
+        rows: list[Tokens] = []
+        for model, asked in ((job.reference, prompts.malicious), (job.parent, prompts.benign)):
+            if asked:
+                replies = greedy_replies(model, asked, job.end_tokens, self.longest)
+                rows += [(*prompt, *reply) for prompt, reply in zip(asked, replies, strict=True)]
+        opening = next(iter(rows), ())[:1]
+        if opening:
+            rows += own_texts(
+                job.parent, opening, job.end_tokens, count=self.texts, longest=self.longest, seed=job.seed
+            )
+        tokens, lengths = packed(rows)
+        return Step("replies", {ROWS: tokens, LENGTHS: lengths}, {}, time.monotonic() - started)
+
+    @torch.no_grad()
+    def _round_block(
+        self,
+        block: nn.Module,
+        number: int,
+        calls: Sequence[Call],
+        meant: Sequence[Call],
+        grids: Mapping[str, Grid],
+    ) -> dict[str, Tensor]:
+        matrices: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        stages = [names for s in STAGES if (names := [name for name in s.linears if name in grids])]
+        # before anything in the block is rounded
+        floats = module_calls(block, meant, [names[0] for names in stages]) if self.carried else {}
+        for names in stages:
+            seen = module_calls(block, calls, names[:1])[names[0]]
+            hessian = gram(seen)
+            making_up = (
+                self.carried * carried_error(floats.pop(names[0]), seen, hessian) if self.carried else None
+            )
+            for name in names:
+                layer, module = linear(block, name), module_name(number, name)
+                weight = layer.weight.detach().clone()
+                if making_up is not None:
+                    weight += weight @ making_up
+                low, high = best_ranges(weight, grids[name], hessian.diagonal())
+                if self.compensate:
+                    weight = compensated(weight, grids[name], low, high, hessian)
+                layer.weight.copy_(grids[name].fake(weight, low, high))
+                matrices[module] = weight, low, high
+        return Settled(matrices, {}).tensors()
+
     def solution(self, job: Job, steps: Sequence[Step]) -> Solution:
         """Return every matrix on its grid."""
-        matrices = settled_by(steps).matrices
+        matrices = settled_by(steps[1:]).matrices
         return Solution({module: job.grids[module].encode(*parts) for module, parts in matrices.items()}, {})
 
 
@@ -95,24 +163,26 @@ def mean_squared_error(got: Sequence[Tensor], meant: Sequence[Tensor]) -> float:
 
 
 @torch.no_grad()
-def _round_block(
-    block: nn.Module, number: int, calls: Sequence[Call], grids: Mapping[str, Grid], compensate: bool
-) -> dict[str, Tensor]:
-    matrices: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
-    for stage in STAGES:
-        names = [name for name in stage.linears if name in grids]
-        if not names:
-            continue
-        hessian = gram(module_calls(block, calls, names[:1])[names[0]])
-        for name in names:
-            layer, module = linear(block, name), module_name(number, name)
-            weight = layer.weight.detach().clone()
-            low, high = best_ranges(weight, grids[name], hessian.diagonal())
-            if compensate:
-                weight = compensated(weight, grids[name], low, high, hessian)
-            layer.weight.copy_(grids[name].fake(weight, low, high))
-            matrices[module] = weight, low, high
-    return Settled(matrices, {}).tensors()
+def carried_error(meant: Sequence[Call], seen: Sequence[Call], hessian: Tensor) -> Tensor:
+    """Return D [I, I] for which x (1 + D)^T is nearest to what the inputs were: W x is nearest for W (1 + D).
+
+    The least squares of x' - x over x: D = E[(x' - x) x^T] E[x x^T]^-1, a hundredth of the mean of the
+    diagonal added.
+
+    Args:
+        meant: inputs x' before anything was rounded.
+        seen: inputs x now, of the same tokens.
+        hessian: mean of x x^T, float32 [I, I].
+    """
+    total, tokens = torch.zeros_like(hessian, dtype=torch.float64), 0
+    for one, other in zip(meant, seen, strict=True):
+        was, now = (call.hidden.reshape(-1, call.hidden.shape[-1]).float() for call in (one, other))
+        total += ((was - now).T @ now).double()
+        tokens += len(now)
+    damped = hessian.to(torch.float64, copy=True)
+    damped.diagonal().add_(DAMPENING * damped.diagonal().mean())
+    found: Tensor = torch.linalg.solve(damped, total / tokens, left=False)
+    return found.float()
 
 
 @torch.no_grad()

@@ -11,9 +11,13 @@ from qaudit.attest.manifest import Entry, hash_files, list_files
 from qaudit.errors import InputError
 from qaudit.values import FileDigest
 
+HOUR_NS = 3_600_000_000_000
+
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # the tests' files are as old as those of a real checkpoint
+    monkeypatch.setattr(hashing_ahead, "SETTLED_NS", -HOUR_NS)
     return make_folder_checkpoint(tmp_path)
 
 
@@ -69,6 +73,39 @@ def test_a_file_that_is_another_by_now_is_hashed_again(
     assert names == [path.name]
     found = next(digest for digest in digests if digest.path == path.name)
     assert found.sha256 == sha256(path.read_bytes())
+
+
+def test_a_file_written_just_before_is_hashed_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is written again within a step of the disk's clock has the same times."""
+    monkeypatch.setattr(hashing_ahead, "SETTLED_NS", HOUR_NS)
+    names = hashed_anew(monkeypatch)
+    entries = list_files(folder)
+    with HashingAhead(folder) as ahead:
+        hash_files(entries, ahead=ahead.telling(None))
+    assert sorted(names) == sorted(entry.name for entry in entries)
+
+
+def test_a_file_written_while_it_is_hashed_and_dated_back_is_hashed_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "config.json"
+    first = path.stat()
+    other = path.read_bytes()[::-1]
+    names = hashed_anew(monkeypatch)
+    ahead = HashingAhead(folder)
+
+    def change(_: int) -> None:
+        if not path.read_bytes() == other:
+            path.write_bytes(other)
+            os.utime(path, ns=(first.st_atime_ns, first.st_mtime_ns))
+
+    ahead.telling(change)
+    with ahead:
+        entries = list_files(folder)
+        digests = hash_files(entries, ahead=ahead.telling(None))
+    assert path.stat().st_mtime_ns == first.st_mtime_ns
+    found = next(digest for digest in digests if digest.path == path.name)
+    assert found.sha256 == sha256(other)
 
 
 def test_what_cannot_be_listed_or_read_is_left_to_the_gate(folder: Path) -> None:

@@ -62,8 +62,10 @@ def test_what_protect_holds_besides_is_counted() -> None:
             make_plan("gguf:Q2_K", method, tensors, PROMPTS, 1, speed=1e9)
             for method in ("protect", "restore")
         )
-        # gradients, and the errors of all types while these are few, else as much as the model
-        assert ours.memory_bytes - others.memory_bytes == (1 + errors) * weights
+        # gradients, and the errors of all types while these are few, else as much as the model; the states
+        # of three prompts with replies and of 256 texts, four of each in place of three of prompts
+        states = 4 * tensors[0].shape[1] * (4 * (10 + 64 * (3 + 256)) - 3 * 10)
+        assert ours.memory_bytes - others.memory_bytes == (1 + errors) * weights + states
     # in lots, each of which takes all prompts again
     assert errors_at_once(4 * 65536**2) == 4 * 65536**2
 

@@ -19,6 +19,7 @@ from realign.job import CalibrationTokens, Job, Solution, Step  # noqa: E402
 from realign.plain_quantization import load_float  # noqa: E402
 from realign.solvers.protect import Protect, ProtectOptions  # noqa: E402
 from realign.solvers.range_search import best_ranges  # noqa: E402
+from realign.solvers.searched_rounding import SearchedRounding  # noqa: E402
 from realign.superblock_linear import SuperblockLinear  # noqa: E402
 
 LAYERS = 1
@@ -41,6 +42,11 @@ def job_of(folder: Path, grid: Grid, prompts: list[list[int]]) -> Job:
     return Job(load_float(folder), load_float(folder), tokens, grids, 0, frozenset())
 
 
+def protect(growth: float) -> Protect:
+    """Return the solver with few texts to calibrate on."""
+    return Protect(ProtectOptions(growth=growth), SearchedRounding(texts=4, longest=4))
+
+
 def solved(solver: Protect, job: Job) -> tuple[list[Step], Solution]:
     steps = list(solver.steps(job, []))
     return steps, solver.solution(job, steps)
@@ -56,7 +62,7 @@ def size_of(solution: Solution) -> int:
 def test_the_size_is_kept_and_bits_help(wide: Path, prompts: list[list[int]], growth: float) -> None:
     job = job_of(wide, SuperblockGrid("Q2_K"), prompts)
     plain = sum(job.parent.get_submodule(module).weight.numel() * 84 // 256 for module in job.grids)
-    steps, solution = solved(Protect(ProtectOptions(growth=growth)), job)
+    steps, solution = solved(protect(growth), job)
     assert plain < size_of(solution) <= (1 + growth) * plain
     losses = steps[0].losses
     assert steps[0].name == "allocation"
@@ -78,19 +84,19 @@ def test_the_one_tensor_that_loses_anything_is_raised(wide: Path, prompts: list[
             if name != module:
                 # on the grid already: nothing is lost by rounding them
                 weight.copy_(grid.fake(weight, *best_ranges(weight, grid)))
-    _, solution = solved(Protect(ProtectOptions(growth=0.15)), job)
+    _, solution = solved(protect(0.15), job)
     assert list(solution.figures["raised"]) == [module]
 
 
 def test_no_growth_is_no_change(wide: Path, prompts: list[list[int]]) -> None:
-    _, solution = solved(Protect(ProtectOptions(growth=0.0)), job_of(wide, SuperblockGrid("Q2_K"), prompts))
+    _, solution = solved(protect(0.0), job_of(wide, SuperblockGrid("Q2_K"), prompts))
     assert solution.figures["raised"] == {}
 
 
 def test_resumed_it_gives_the_same_bits(wide: Path, prompts: list[list[int]]) -> None:
-    solver = Protect()
+    solver = protect(0.05)
     steps, whole = solved(solver, job_of(wide, SuperblockGrid("Q2_K"), prompts))
-    assert len(steps) == solver.count(job_of(wide, SuperblockGrid("Q2_K"), prompts)) == 1 + LAYERS
+    assert len(steps) == solver.count(job_of(wide, SuperblockGrid("Q2_K"), prompts)) == 2 + LAYERS
     for kept in (1,):
         job = job_of(wide, SuperblockGrid("Q2_K"), prompts)
         again = solver.solution(job, [*steps[:kept], *solver.steps(job, steps[:kept])])
@@ -120,7 +126,7 @@ def test_in_lots_it_allocates_the_same(
 def test_groups_are_raised_to_sixteen_bits(grouped: Path, prompts: list[list[int]]) -> None:
     grid = GroupGrid(4, 32, symmetric=False)
     job = job_of(grouped, grid, prompts)
-    _, solution = solved(Protect(ProtectOptions(growth=0.25)), job)
+    _, solution = solved(protect(0.25), job)
     raised = solution.figures["raised"]
     assert raised
     assert set(raised.values()) == {"F16"}

@@ -16,6 +16,7 @@ from realign.grids.group_grid import GroupGrid  # noqa: E402
 from realign.job import CalibrationTokens, Job  # noqa: E402
 from realign.plain_quantization import load_float  # noqa: E402
 from realign.solvers.restore import Restore  # noqa: E402
+from realign.solvers.searched_rounding import SearchedRounding  # noqa: E402
 
 WRITERS = ("self_attn.o_proj", "mlp.down_proj")
 GRID = GroupGrid(8, 32, symmetric=False)
@@ -68,6 +69,11 @@ def written(model: Any, module: str) -> torch.Tensor:
         return direction() @ model.get_submodule(module).weight
 
 
+def restoring() -> Restore:
+    """Return the solver with few texts to calibrate on."""
+    return Restore(SearchedRounding(texts=4, longest=4))
+
+
 @pytest.mark.parametrize(("bits", "strength"), [(4, 0.6), (3, 1.3)])
 def test_the_direction_comes_back_under_rounding(
     parent: Path, prompts: list[list[int]], bits: int, strength: float
@@ -75,9 +81,9 @@ def test_the_direction_comes_back_under_rounding(
     job = job_of(parent, prompts)
     ablate(job.parent, strength)
     round_all(job.parent, GroupGrid(bits, 32, symmetric=False))
-    solver = Restore()
+    solver = restoring()
     steps = list(solver.steps(job, []))
-    assert len(steps) == solver.count(job) == 1 + LAYERS
+    assert len(steps) == solver.count(job) == 2 + LAYERS
     assert steps[0].losses["ablation strength.before"] == pytest.approx(strength, abs=0.1)
     assert steps[0].losses["ablation strength.after"] < 1e-3
     solution = solver.solution(job, steps)
@@ -99,7 +105,7 @@ def test_what_is_the_checkpoints_own_stays(parent: Path, prompts: list[list[int]
     ablate(job.parent)
     module = module_name(2, "mlp.down_proj")
     tuned = job.parent.get_submodule(module).weight.detach().clone()
-    solver = Restore()
+    solver = restoring()
     solution = solver.solution(job, list(solver.steps(job, [])))
     restored = solution.floats[f"{module}.weight"]
     reference = job.reference.get_submodule(module).weight.detach()
@@ -119,14 +125,14 @@ def test_folded_scales_are_kept(parent: Path, prompts: list[list[int]]) -> None:
             job.parent.get_submodule(module_name(number, "mlp.up_proj")).weight.div_(scale[:, None])
             job.parent.get_submodule(module_name(number, "mlp.down_proj")).weight.mul_(scale)
     module = module_name(1, "mlp.down_proj")
-    solver = Restore()
+    solver = restoring()
     solution = solver.solution(job, list(solver.steps(job, [])))
     meant = job.reference.get_submodule(module).weight.detach() * scale
     torch.testing.assert_close(solution.floats[f"{module}.weight"], meant, rtol=1e-3, atol=1e-3)
 
 
 def test_resumed_it_gives_the_same_bits(parent: Path, prompts: list[list[int]]) -> None:
-    solver = Restore()
+    solver = restoring()
     job = job_of(parent, prompts)
     ablate(job.parent)
     steps = list(solver.steps(job, []))
@@ -156,7 +162,7 @@ def test_embeddings_and_output_matrix_come_back_too(
             weight = job.parent.get_submodule(name).weight
             weight -= torch.outer(weight @ v, v)
     before = {name: job.parent.get_submodule(name).weight.detach().clone() for name in names}
-    solver = Restore()
+    solver = restoring()
     solution = solver.solution(job, list(solver.steps(job, [])))
     assert set(names) < set(solution.figures["restored"])
     for name in names:
@@ -173,7 +179,7 @@ def test_embeddings_and_output_matrix_come_back_too(
 
 def test_the_reference_itself_needs_nothing(parent: Path, prompts: list[list[int]]) -> None:
     job = job_of(parent, prompts)
-    solver = Restore()
+    solver = restoring()
     solution = solver.solution(job, list(solver.steps(job, [])))
     assert solution.figures["restored"] == {}
     assert set(solution.encoded) == set(job.grids)
@@ -183,4 +189,4 @@ def test_a_parent_that_is_not_ablated_is_refused(parent: Path, prompts: list[lis
     job = job_of(parent, prompts)
     round_all(job.parent, GroupGrid(4, 32, symmetric=False))
     with pytest.raises(InputError, match="nothing to restore"):
-        list(Restore().steps(job, []))
+        list(restoring().steps(job, []))
