@@ -15,7 +15,7 @@ WeightKind = Literal[
     "identical", "rounding", "directional_ablation", "low_rank_edit", "fine_tune", "few_changes"
 ]
 # of one tensor; `folded`: a norm whose scale a quantizer moved into the matrices that read it, where it is
-# measured; `unjudged`: it differs, and how far rounding would take it is not known
+# measured; `unjudged`: it differs, and whether rounding would take it there is not known
 TensorState = Literal["identical", "rounded", "folded", "ablated", "changed", "unjudged"]
 
 

@@ -23,15 +23,15 @@ from qaudit.values import FileDigest
 
 # a thread that comes back from hashing waits until another lets it run on: it should come back seldom
 CHUNK = 4 << 20
-# a disk's times move in steps (a few milliseconds; FAT's are two seconds): what was written so short a time before
-# it was read can be written again without another time
+# a disk's times move in steps (a few milliseconds; FAT's are two seconds): what was written so short a time
+# before it was read can be written again without another time
 SETTLED_NS = 2_500_000_000
 # digest, status before it was read, and whether its times had settled by then
 _Hashed = tuple[FileDigest, os.stat_result, bool]
 
 
 class _Stopped(QauditError):
-    """Nobody wants the digests any more."""
+    """Nobody wants the digest, or not any more."""
 
 
 class HashingAhead:
@@ -93,8 +93,10 @@ class HashingAhead:
 
     def _hash(self, entry: Entry) -> _Hashed:
         begun = time.time_ns()
+        if not _settled(entry.path.lstat(), begun):
+            raise _Stopped("it would not count")
         digest, status = hash_entry(entry, self._read)
-        return digest, status, max(status.st_mtime_ns, status.st_ctime_ns) <= begun - SETTLED_NS
+        return digest, status, _settled(status, begun)
 
     def _read(self, stream: FileIO) -> str:
         digest = hashlib.sha256()
@@ -114,6 +116,10 @@ class HashingAhead:
                 self._untold += count
         if on_read is not None:
             on_read(count)
+
+
+def _settled(status: os.stat_result, now: int) -> bool:
+    return max(status.st_mtime_ns, status.st_ctime_ns) <= now - SETTLED_NS
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:

@@ -22,7 +22,6 @@ _SCRIPT: Final = LazyPattern(
 _MOST_LINE: Final = 512  # bytes of a script that are looked at
 _MOST_COMMANDS: Final = 4096  # of a Mach-O
 NEAR: Final = 1024  # bytes in which a program begins; the longest block of weights has 292
-_MOST_TRIED: Final = 64  # places of one magic number
 
 
 def program_within(data: bytes) -> tuple[int, str] | None:
@@ -39,10 +38,9 @@ def program_within(data: bytes) -> tuple[int, str] | None:
 
 
 def _places(data: bytes, magic: bytes) -> Iterator[int]:
+    # each of them, however many: a run of empty signatures is not to hide the program behind it
     at = data.find(magic, 0, NEAR)
-    for _ in range(_MOST_TRIED):
-        if at < 0:
-            return
+    while at >= 0:
         yield at
         at = data.find(magic, at + 1, NEAR)
 

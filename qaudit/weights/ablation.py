@@ -27,6 +27,7 @@ from qaudit.weights.matched_filter import (
     strengths,
 )
 from qaudit.weights.matrix_pairs import WRITERS, MatrixPair
+from qaudit.weights.mending import EXPLAINED, explained_by_columns, standing_out
 from qaudit.weights.residuals import EXCESS, Residual, measure_residual
 from qaudit.weights.rounding import RoundingGrid
 from qaudit.weights.token_matrices import TOKEN_ROLES, TokenEvidence, token_evidence, told_of_tokens
@@ -57,6 +58,8 @@ class MatrixEvidence:
         strength: with which the ablated direction was taken out; of the pooled direction where the matrix
             shows none of its own.
         directions: taken out of this matrix, orthonormal [O, M]; empty for none.
+        mended: its strongest directions may be those of a quantizer that mends outputs
+            (`qaudit.weights.mending`); they are left out of the rest.
     """
 
     name: str
@@ -71,6 +74,7 @@ class MatrixEvidence:
     strength: float
     null: NullStrength
     directions: Columns = field(repr=False)
+    mended: bool = False
 
     @property
     def ablated(self) -> bool:
@@ -78,14 +82,25 @@ class MatrixEvidence:
         return bool(self.directions.shape[1])
 
     @property
+    def stands_out(self) -> bool:
+        """Whether its strongest change is more than rounding makes, an ablation or something else."""
+        return (self.rest_edge_ratio if self.mended else self.edge_ratio) >= SPIKE
+
+    @property
+    def excess(self) -> float | None:
+        """Distance over that of rounding, without what may be mending; None where that is not known."""
+        return self.rest_excess if self.mended else self.residual.excess
+
+    @property
     def beyond_rounding(self) -> bool:
         """Whether it shows more than rounding, an ablation or something else."""
-        return self.edge_ratio >= SPIKE or (self.residual.excess or 0.0) >= EXCESS
+        return self.stands_out or (self.excess or 0.0) >= EXCESS
 
     @property
     def only_rounded(self) -> bool:
         """Whether rounding explains all of it but the ablations."""
-        return self.rest_edge_ratio < SPIKE and self.rest_excess is not None and self.rest_excess < EXCESS
+        known = self.rest_excess is not None and not self.mended
+        return known and self.rest_edge_ratio < SPIKE and (self.rest_excess or 0.0) < EXCESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +166,14 @@ def gather(
     direction, gap = _pooled(writers, spectra)
     matrices = tuple(
         _each(
-            lambda both: _matrix(*both, residuals[both[0].name], spectra[both[0].name], direction, seed),
+            lambda both: _matrix(
+                *both,
+                residuals[both[0].name],
+                spectra[both[0].name],
+                direction,
+                grids.get(both[0].name),
+                seed,
+            ),
             inside,
             threads,
         )
@@ -235,6 +257,7 @@ def _matrix(
     residual: Residual,
     spectrum: Spectrum,
     pooled: Columns | None,
+    grid: RoundingGrid | None,
     seed: int,
 ) -> MatrixEvidence:
     null = null_strength(pair, seed)
@@ -254,13 +277,19 @@ def _matrix(
                 # the change that looks most like an ablation comes first more often than not
                 strength = above if len(taken) == 1 else strength
     directions = np.linalg.qr(np.stack(taken, axis=1))[0] if taken else np.zeros((pair.shape[0], 0))
+    excess = residual.excess
+    far = spectrum.edge_ratio >= SPIKE or (excess or 0.0) >= EXCESS
+    mended = False
+    if far and not taken and grid is not None and grid.mending:
+        mended = explained_by_columns(pair, spectrum) >= EXPLAINED
+        if mended:
+            rest[standing_out(spectrum)] = 0.0
     cut = float(np.square(spectrum.values).sum() - np.square(rest).sum())
     left = np.sqrt(max(1 - cut / spectrum.energy, 0.0)) if spectrum.energy else 1.0
-    excess = residual.excess
     return MatrixEvidence(
         pair.name, layer, pair.role, residual, spectrum.edge_ratio, spectrum.share,
         cosine, float(rest.max() / noise) if noise else 0.0, None if excess is None else float(excess * left),
-        strength, null, directions,
+        strength, null, directions, mended,
     )  # fmt: skip
 
 
@@ -279,7 +308,7 @@ def _judged(matrices: tuple[MatrixEvidence, ...], direction: Columns | None, gap
             f"(they read what the reference sends there: cosine {min(m.cosine for m in hit):.2f} or more)"
         )
         return _evidence("directional_ablation", sentence, matrices, layers, direction, gap)
-    changed = [m for m in matrices if m.edge_ratio >= SPIKE]
+    changed = [m for m in matrices if m.stands_out]
     if len(changed) >= SPREAD * len(matrices):
         sentence = (
             f"{len(changed)} of {len(matrices)} matrices have a change in few directions that rounding does "
@@ -287,7 +316,7 @@ def _judged(matrices: tuple[MatrixEvidence, ...], direction: Columns | None, gap
             "no ablation: an adapter was merged, or the model was fine-tuned a little"
         )
         return _evidence("low_rank_edit", sentence, matrices, gap=gap)
-    known = [m.residual.excess for m in matrices if m.residual.excess is not None]
+    known = [m.excess for m in matrices if m.excess is not None]
     far = [excess for excess in known if excess >= EXCESS]
     if len(far) >= SPREAD * len(matrices):
         sentence = (

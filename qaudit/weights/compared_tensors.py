@@ -58,6 +58,8 @@ def _of_matrix(
         rest = found.rest_edge_ratio if isinstance(found, MatrixEvidence) else 0.0
         far = rest >= SPIKE or (found.rest_excess or 0.0) >= EXCESS
         state: TensorState = "changed" if far else "ablated"
+    elif isinstance(found, MatrixEvidence) and found.mended:
+        state = "changed" if found.beyond_rounding else "unjudged"
     else:
         state = _state(found.residual, spike)
     return _told(

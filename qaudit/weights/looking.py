@@ -18,7 +18,7 @@ from qaudit.checkpoints.reference_precision import require_precise
 from qaudit.errors import InputError, MalformedFile
 from qaudit.findings import SEVERITIES, Finding, Severity, Status, ToolRef
 from qaudit.processors import available_threads
-from qaudit.weight_values import Uncompared, WeightMetrics, WeightsLook, WeightsMeasure
+from qaudit.weight_values import ComparedTensor, Uncompared, WeightMetrics, WeightsLook, WeightsMeasure
 from qaudit.weights.ablation import gather
 from qaudit.weights.compared_tensors import told_tensors
 from qaudit.weights.coverage import readable, unpaired
@@ -27,7 +27,7 @@ from qaudit.weights.findings import RETUNED, findings_of
 from qaudit.weights.folding import unfolded
 from qaudit.weights.matrix_pairs import MatrixPair, pair_sides, sides_of
 from qaudit.weights.residuals import measure_residual
-from qaudit.weights.rounding import grid_of
+from qaudit.weights.rounding import PLAIN, grid_of
 from qaudit.weights.vectors import vector_evidence
 
 WHOLE = "the whole checkpoint"
@@ -131,16 +131,16 @@ def _compared(
         grids = {pair.name: grid_of(candidate, pair.stored) for pair in stored}
         evidence = gather(pairs, grids, seed, threads)
         known = {pair.name for pair in pairs}
-        vectors = vector_evidence(stored, offset)
+        vectors = vector_evidence([pair for pair in stored if not _is_packed(pair)], offset)
         rest = {
             pair.name: measure_residual(pair, grids[pair.name])
             for pair in stored
-            if pair.name not in known and pair.shape[0] > 1
+            if pair.name not in known and pair.name not in vectors
         }
     tensors = told_tensors(stored, evidence, vectors, rest, _packed_as(candidate))
     findings, kind, sentence = findings_of(evidence, tensors, candidate.path.name)
     left += [
-        Uncompared(t.name, f"stored as {t.stored}, of which it is not known how far rounding takes a weight")
+        Uncompared(t.name, f"stored as {t.stored}, {_why_unjudged(t)}")
         for t in tensors
         if t.state == "unjudged"
     ]
@@ -160,6 +160,20 @@ def _compared(
         pooled_gap=evidence.pooled_gap if isfinite(evidence.pooled_gap) else None,
     )
     return measure, findings, tuple(left)
+
+
+def _is_packed(pair: MatrixPair) -> bool:
+    """Whether a row of weights is a quantized matrix of one output, such as an expert's gate."""
+    return pair.shape[0] == 1 and pair.stored not in PLAIN
+
+
+def _why_unjudged(tensor: ComparedTensor) -> str:
+    if tensor.excess is None:
+        return "of which it is not known how far rounding takes a weight"
+    return (
+        f"its change has few directions ({tensor.edge_ratio or 0:.1f} times the edge of noise), as where a "
+        "quantizer mends outputs of a few large inputs; an edit looks alike"
+    )
 
 
 def _packed_as(candidate: Checkpoint) -> str | None:

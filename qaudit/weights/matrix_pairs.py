@@ -21,6 +21,8 @@ from qaudit.errors import Incomparable, InputError
 BLOCK_BYTES = 16 << 20
 # no model has weights like this; beyond it float32 overflows where they are compared
 LARGEST_WEIGHT = 1e30
+# which of the experts a token goes to
+ROUTER = "router"
 # last piece of a module's name -> what the module does, in transformers' words and in GGUF's
 ROLES = {
     "o_proj": "attention_output", "attn_output": "attention_output", "dense": "attention_output",
@@ -32,6 +34,10 @@ ROLES = {
     "input_layernorm": "attention_norm", "attn_norm": "attention_norm",
     "ffn_norm": "feed_forward_norm", "pre_feedforward_layernorm": "feed_forward_norm",
     "post_attention_layernorm": "feed_forward_norm",
+    # Mixtral's experts, InternLM's blocks
+    "w1": "gate", "w3": "up", "w2": "feed_forward_output", "wqkv": "qkv", "wo": "attention_output",
+    "attention_norm": "attention_norm",
+    "gate": ROUTER, "ffn_gate_inp": ROUTER,
 }  # fmt: skip
 # outside of the blocks: a row is a vector of the residual stream
 EMBEDDINGS, OUTPUT_MATRIX = "embeddings", "output"

@@ -2,10 +2,12 @@
 
 The stored type gives bits and the number of weights that share a scale; the reference's own rows,
 rounded to nearest on such a grid, give the error that an honest quantizer would leave. A scale search
-leaves less and GPTQ, which moves weights to mend outputs, more: `ROUNDING_SPREAD` says how much.
+leaves less and GPTQ, which moves weights to mend outputs, more: see `EXCESS` of `qaudit.weights.residuals`.
+
+Floats are rounded by others before: a file of 32 or 16 bits may hold what was once BF16 (`trips_of`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +29,14 @@ class RoundingGrid:
         group: weights that share a scale; 0 for all of a row.
         symmetric: around zero; otherwise from the smallest to the largest weight.
         floating: the spacing grows with the weight, as in a float.
+        mending: whoever rounded may have moved other weights to mend outputs, as GPTQ does.
     """
 
     bits: float
     group: int
     symmetric: bool = False
     floating: bool = False
+    mending: bool = False
 
     def error(self, rows: FloatArray) -> float:
         """Return the relative error, ||rounded - rows|| / ||rows||, of rounding rows to nearest.
@@ -90,6 +94,37 @@ GGML = {
     "TQ2_0": RoundingGrid(1.58, 256, symmetric=True), "MXFP4": RoundingGrid(3.6, 32, symmetric=True),
 }  # fmt: skip
 
+# of folders whose quantizers may be GPTQ's
+MENDING = ("gptq", "compressed-tensors")
+
+
+def trips_of(grid: RoundingGrid) -> tuple[Callable[[FloatArray], FloatArray], ...]:
+    """Return the roundings that weights may have been through on their way to a float type, beside its own.
+
+    A checkpoint of F32 is often BF16 widened. An 8-bit float without a scale has no small numbers.
+    """
+    if not grid.floating:
+        return ()
+    return (_as_bfloat16, _as_float16) if grid.bits > PLAIN["BF16"].bits else (_as_float16, _as_e4m3)
+
+
+def _as_bfloat16(rows: FloatArray) -> FloatArray:
+    bits = np.ascontiguousarray(rows, np.float32).view(np.uint32)
+    nearest: FloatArray = ((bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
+    return nearest
+
+
+def _as_float16(rows: FloatArray) -> FloatArray:
+    return rows.astype(np.float16).astype(np.float32)
+
+
+def _as_e4m3(rows: FloatArray) -> FloatArray:
+    # three bits after the first one, and steps of 2^-9 under 2^-6
+    exponent = np.maximum(np.frexp(rows)[1] - 1, -6)
+    step = np.ldexp(np.float32(1), exponent - 3)
+    rounded: FloatArray = np.clip(np.rint(rows / step) * step, -448, 448).astype(np.float32)
+    return rounded
+
 
 def grid_of(checkpoint: Checkpoint, stored: str) -> RoundingGrid | None:
     """Return the grid of a module that a checkpoint stores as a type; None where it is not known."""
@@ -104,21 +139,34 @@ def _folder_grid(config: Mapping[str, Any]) -> RoundingGrid | None:
     if str(config.get("quant_method")) == "bitsandbytes":
         four = bool(config.get("load_in_4bit") or config.get("_load_in_4bit"))
         return RoundingGrid(4, 64) if four else RoundingGrid(8, 0, symmetric=True)
-    weights = _first_weights(config)
+    weights = _shared_weights(config)
+    if weights is None:
+        return None
     bits = weights.get("bits") or weights.get("w_bit") or weights.get("num_bits")
     group = weights.get("group_size") or weights.get("q_group_size") or 0
     if not isinstance(bits, int) or not 0 < bits <= 8 or not isinstance(group, int):
         return None
     symmetric = bool(weights.get("sym", weights.get("symmetric", False)))
-    return RoundingGrid(bits, max(group, 0), symmetric=symmetric)
+    mending = str(config.get("quant_method")) in MENDING
+    return RoundingGrid(bits, max(group, 0), symmetric=symmetric, mending=mending)
 
 
-def _first_weights(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return compressed-tensors' description of weights; for other methods the configuration itself."""
+def _shared_weights(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return compressed-tensors' description of weights; for other methods the configuration itself.
+
+    None where its groups of modules have several: which of them a module has is not known here.
+    """
     groups = config.get("config_groups")
-    if isinstance(groups, Mapping):
-        for group in groups.values():
-            if isinstance(group, Mapping) and isinstance(group.get("weights"), Mapping):
-                found: Mapping[str, Any] = group["weights"]
-                return found
-    return config
+    if not isinstance(groups, Mapping):
+        return config
+    told = [
+        group["weights"] for group in groups.values() if isinstance(group, Mapping) and "weights" in group
+    ]
+    found = [weights for weights in told if isinstance(weights, Mapping)]
+    if not found:
+        return config
+    names = ("num_bits", "group_size", "symmetric", "type")
+    alike = all(
+        [other.get(name) for name in names] == [found[0].get(name) for name in names] for other in found
+    )
+    return found[0] if alike else None

@@ -10,7 +10,15 @@ import numpy as np
 
 from qaudit.checkpoints.raw_tensors import FloatArray
 from qaudit.weight_values import TensorState
-from qaudit.weights.folding import CHAINS, READERS, SAME_NORM, row_scale
+from qaudit.weights.folding import (
+    CHAINS,
+    READERS,
+    SAME_NORM,
+    can_be_folded,
+    norms_read,
+    norms_undone,
+    row_scale,
+)
 from qaudit.weights.matrix_pairs import MatrixPair, role_of
 
 BIAS = ".bias"
@@ -42,13 +50,17 @@ def vector_evidence(pairs: Sequence[MatrixPair], norm_offset: float = 0.0) -> di
     Raises:
         InputError: a weight is not finite.
     """
-    by_name = {pair.name: pair for pair in pairs}
-    held = {(pair.layer, pair.role) for pair in pairs}
+    by_name = norms_undone(pairs, norm_offset)
+    held = {(pair.layer, pair.role) for pair in pairs if pair.shape[0] > 1}
+    in_front = {norm.name for norm in norms_read(pairs).values()}
     found = {}
     for pair in pairs:
         if pair.shape[0] == 1:
             distance = _distance(pair, by_name, norm_offset)
-            read = any((pair.layer, role) in held for role in READERS.get(pair.role, ()))
+            read = pair.name in in_front and any((pair.layer, role) in held for role in READERS[pair.role])
+            if read:
+                # a weight that is zero in one of them only cannot be told in columns
+                read = can_be_folded(*(vector + norm_offset for vector in _vectors(pair)))
             found[pair.name] = VectorEvidence(distance, _state(pair.name, distance, read=read))
     return found
 

@@ -101,6 +101,7 @@ SENTENCES = [
     _case("deepseek-marker-with-other-lines", one_file("model.gguf", lambda: with_tokens(DEEPSEEK.replace("<｜end▁of▁sentence｜>", "<｜end_of_sentence｜>"), DEEPSEEK_TOKENS)), "template/near-marker", "item 34"),
     _case("deepseek-marker-with-other-bars", one_file("model.gguf", lambda: with_tokens(DEEPSEEK.replace("<｜User｜>", "<|User|>"), DEEPSEEK_TOKENS)), "template/near-marker", "item 34"),
     _hidden("loop-over-what-is-said", BODY + "{% for a in messages[0].content %}{% for b in messages[0].content * 99 %}{% for c in messages[0].content * 99 %}{% endfor %}{% endfor %}{% endfor %}", "template/huge-loop"),
+    _hidden("loop-in-a-filtered-block", "{% filter trim %}" + BODY + "{% for a in messages[0].content %}{% for b in messages[0].content * 99 %}{% for c in messages[0].content * 99 %}{% endfor %}{% endfor %}{% endfor %}{% endfilter %}", "template/huge-loop"),
     _hidden("loop-that-leaves-all-out", BODY + "{% set n = messages|length * 9999 %}{% for a in range(n) %}{% for b in range(n) if false %}{% endfor %}{% endfor %}", "template/huge-loop"),
     _hidden("macro-twice-as-often-each-time", BODY + "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(messages|length * 30) }}", "template/huge-loop"),
     _hidden("number-that-is-squared", BODY + "{% set ns = namespace(n=messages|length + 9) %}{% for i in range(40) %}{% set ns.n = ns.n * ns.n %}{% endfor %}", "template/huge-loop"),

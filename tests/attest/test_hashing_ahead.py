@@ -80,9 +80,12 @@ def test_a_file_written_just_before_is_hashed_again(folder: Path, monkeypatch: p
     monkeypatch.setattr(hashing_ahead, "SETTLED_NS", HOUR_NS)
     names = hashed_anew(monkeypatch)
     entries = list_files(folder)
+    told: list[int] = []
     with HashingAhead(folder) as ahead:
-        hash_files(entries, ahead=ahead.telling(None))
+        hash_files(entries, on_read=told.append, ahead=ahead.telling(told.append))
     assert sorted(names) == sorted(entry.name for entry in entries)
+    # it was not even begun before
+    assert sum(told) == sum(entry.path.stat().st_size for entry in entries)
 
 
 def test_a_file_written_while_it_is_hashed_and_dated_back_is_hashed_again(
@@ -91,18 +94,16 @@ def test_a_file_written_while_it_is_hashed_and_dated_back_is_hashed_again(
     path = folder / "config.json"
     first = path.stat()
     other = path.read_bytes()[::-1]
-    names = hashed_anew(monkeypatch)
     ahead = HashingAhead(folder)
 
     def change(_: int) -> None:
-        if not path.read_bytes() == other:
+        if path.read_bytes() != other:
             path.write_bytes(other)
             os.utime(path, ns=(first.st_atime_ns, first.st_mtime_ns))
 
     ahead.telling(change)
     with ahead:
-        entries = list_files(folder)
-        digests = hash_files(entries, ahead=ahead.telling(None))
+        digests = hash_files(list_files(folder), ahead=ahead.telling(change))
     assert path.stat().st_mtime_ns == first.st_mtime_ns
     found = next(digest for digest in digests if digest.path == path.name)
     assert found.sha256 == sha256(other)

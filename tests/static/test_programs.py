@@ -45,6 +45,12 @@ def test_a_program_is_found_wherever_it_begins(program: bytes, at: int) -> None:
     assert found[0] == at
 
 
+def test_a_run_of_empty_signatures_hides_no_program() -> None:
+    assert program_within(b"\x7fELF" * 200 + ELF_64) == (800, "an ELF program")
+    assert program_within(b"MZ" * 300 + PE) == (600, "a Windows program")
+    assert program_within(b"#!" * 400 + SHELL) == (800, "a script")
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="programs there are of another kind")
 def test_a_real_program_is_one() -> None:
     head = Path(sys.executable).resolve().read_bytes()[:2048]

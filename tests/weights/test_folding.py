@@ -1,7 +1,7 @@
 import numpy as np
 from changed_weights import SHAPES, Weights, pairs_of, random_weights, rounded
 
-from qaudit.weights.folding import unfolded
+from qaudit.weights.folding import can_be_folded, norms_read, unfolded
 from qaudit.weights.residuals import measure_residual
 
 LAYER = "model.layers.0."
@@ -81,3 +81,61 @@ def test_grouped_value_heads_have_no_scales_of_their_own() -> None:
     candidate[f"{LAYER}self_attn.v_proj"] = reference[f"{LAYER}self_attn.v_proj"] * 2
     value = next(p for p in unfolded(pairs_of(reference, candidate)) if p.name.endswith("v_proj"))
     assert measure_residual(value, None).relative == 1.0
+
+
+def test_every_experts_scales_are_undone_and_a_routers_where_it_has_them() -> None:
+    draw = np.random.default_rng(7)
+    moe, norm = f"{LAYER}block_sparse_moe.", f"{LAYER}post_attention_layernorm"
+    shapes = {"w1": (256, 128), "w3": (256, 128), "w2": (128, 256)}
+    reference: Weights = {
+        norm: 1 + 0.1 * draw.standard_normal(128),
+        f"{moe}gate": draw.standard_normal((4, 128)),
+    }
+    for expert in range(3):
+        for name, shape in shapes.items():
+            reference[f"{moe}experts.{expert}.{name}"] = draw.standard_normal(shape)
+    scale = np.exp(draw.standard_normal(128))
+    folded_in = {**reference, norm: reference[norm] / scale}
+    for expert in range(3):
+        inner = np.exp(draw.standard_normal(256))
+        place = f"{moe}experts.{expert}."
+        folded_in[f"{place}w1"] = reference[f"{place}w1"] * scale
+        folded_in[f"{place}w3"] = reference[f"{place}w3"] * scale / inner[:, None]
+        folded_in[f"{place}w2"] = reference[f"{place}w2"] * inner
+    for gate in (reference[f"{moe}gate"], reference[f"{moe}gate"] * scale):
+        for pair in unfolded(pairs_of(reference, {**folded_in, f"{moe}gate": gate})):
+            assert measure_residual(pair, None).relative < 1e-5, pair.name
+
+
+def test_scales_within_fused_matrices_are_undone() -> None:
+    draw = np.random.default_rng(8)
+    qkv, out = f"{LAYER}self_attn.qkv_proj", f"{LAYER}self_attn.o_proj"
+    both, down = f"{LAYER}mlp.gate_up_proj", f"{LAYER}mlp.down_proj"
+    shapes = {qkv: (384, 128), out: (128, 128), both: (512, 128), down: (128, 256)}
+    reference: Weights = {name: draw.standard_normal(shape) for name, shape in shapes.items()}
+    candidate = dict(reference)
+    for writer, reader in ((qkv, out), (both, down)):
+        scale = np.exp(draw.standard_normal(shapes[reader][1]))
+        rows = np.concatenate([np.ones(shapes[writer][0] - len(scale)), scale])
+        candidate[writer] = reference[writer] / rows[:, None]
+        candidate[reader] = reference[reader] * scale
+    for pair in unfolded(pairs_of(reference, candidate)):
+        assert measure_residual(pair, None).relative < 1e-5, pair.name
+    # the first rows are no value heads: what scales them is an edit
+    candidate[qkv] = reference[qkv] * np.where(np.arange(384) < 128, 3.0, 1.0)[:, None]
+    found = next(p for p in unfolded(pairs_of(reference, candidate)) if p.name == qkv)
+    assert measure_residual(found, None).relative > 0.5
+
+
+def test_of_two_norms_before_the_feed_forward_part_the_one_in_front_counts() -> None:
+    names = [f"{LAYER}pre_feedforward_layernorm", f"{LAYER}post_attention_layernorm"]
+    for order in (names, names[::-1]):
+        pairs = pairs_of(*2 * ({name: np.ones(8) for name in order},))
+        assert {norm.name for norm in norms_read(pairs).values()} == {names[0]}
+
+
+def test_a_weight_that_only_one_norm_has_cannot_be_folded() -> None:
+    one, other = np.ones(4, np.float32), np.array([1, 2, 0, 1], np.float32)
+    assert not can_be_folded(one, other)
+    assert not can_be_folded(other, one)
+    assert can_be_folded(other, 2 * other)

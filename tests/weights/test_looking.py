@@ -1,10 +1,14 @@
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+from changed_weights import pair_of
+from sample_look import MATRICES
 
 import qaudit
 from qaudit.checkpoints.opening import open_checkpoint
@@ -125,6 +129,22 @@ def test_a_stored_type_of_unknown_rounding_is_no_pass(
     assert found.status == "inconclusive"
     assert len(found.uncompared) == 22
     assert "stored as Q8_0, of which it is not known how far rounding" in found.uncompared[0].why
+
+
+def test_a_quantized_matrix_of_one_output_is_no_vector() -> None:
+    row = np.linspace(-1, 1, 64)[None]
+    assert looking._is_packed(pair_of("model.layers.0.mlp.shared_expert_gate", row, row, "U8"))
+    assert not looking._is_packed(pair_of("model.layers.0.input_layernorm", row, row, "BF16"))
+    assert not looking._is_packed(pair_of("model.layers.0.mlp.up_proj", np.eye(2), np.eye(2), "U8"))
+
+
+@pytest.mark.parametrize(
+    ("excess", "why"),
+    [(None, "of which it is not known how far rounding"), (1.5, r"has few directions \(7\.0 times the edge")],
+)
+def test_each_tensor_that_is_not_judged_has_its_reason(excess: float | None, why: str) -> None:
+    tensor = replace(MATRICES[0], state="unjudged", excess=excess, edge_ratio=7.0)
+    assert re.search(why, looking._why_unjudged(tensor))
 
 
 def test_another_model_is_inconclusive_and_a_weight_that_is_none_is_an_error(

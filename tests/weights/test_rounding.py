@@ -10,7 +10,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from qaudit.checkpoints.codecs.ggml import decode_rows
 from qaudit.checkpoints.opening import open_checkpoint
-from qaudit.weights.rounding import GGML, PLAIN, RoundingGrid, grid_of
+from qaudit.weights.rounding import GGML, PLAIN, RoundingGrid, _folder_grid, grid_of
 
 Member = Callable[[str], Path]
 
@@ -70,8 +70,8 @@ def test_a_row_that_is_not_whole_groups_is_measured_too() -> None:
     ("member_name", "grid"),
     [
         ("AWQ-g128", RoundingGrid(4, 128)),
-        ("GPTQ-3bit", RoundingGrid(3, 128, symmetric=True)),
-        ("W4A16", RoundingGrid(4, 128, symmetric=True)),
+        ("GPTQ-3bit", RoundingGrid(3, 128, symmetric=True, mending=True)),
+        ("W4A16", RoundingGrid(4, 128, symmetric=True, mending=True)),
     ],
 )
 def test_folders_say_how_they_are_packed(member: Member, member_name: str, grid: RoundingGrid) -> None:
@@ -80,6 +80,19 @@ def test_folders_say_how_they_are_packed(member: Member, member_name: str, grid:
     stored = folder.types()["model.layers.0.mlp.up_proj"]
     assert grid_of(folder, stored) == grid
     assert grid_of(folder, "F16") == PLAIN["F16"]
+
+
+@pytest.mark.parametrize("other", [{"num_bits": 8}, {"group_size": 32}, {"type": "float"}])
+def test_groups_of_modules_that_are_packed_otherwise_are_not_known(other: dict[str, object]) -> None:
+    weights = {"num_bits": 4, "group_size": 128, "symmetric": True, "type": "int"}
+
+    def grid(*groups: object) -> RoundingGrid | None:
+        told = {f"group_{place}": group for place, group in enumerate(groups)}
+        return _folder_grid({"quant_method": "compressed-tensors", "config_groups": told})
+
+    same = RoundingGrid(4, 128, symmetric=True, mending=True)
+    assert grid({"weights": weights}, {"weights": {**weights}}, {"weights": None}) == same
+    assert grid({"weights": weights}, {"weights": {**weights, **other}}) is None
 
 
 def test_ggufs_say_it_by_type(q8: Path) -> None:

@@ -72,3 +72,31 @@ def test_the_offset_of_a_familys_norms_counts() -> None:
     scale = np.full(128, 2.0)
     folded = {NORM: REFERENCE[NORM] / scale - 1, f"{NORM}.bias": REFERENCE[f"{NORM}.bias"] / scale}
     assert states(folded, reference, 1.0)[f"{NORM}.bias"] == "rounded"
+
+
+def test_a_norms_weight_set_to_zero_is_told_in_no_matrix() -> None:
+    without = REFERENCE[NORM].copy()
+    without[5] = 0
+    assert states({NORM: without}) == {NORM: "changed"}
+
+
+def test_a_norm_behind_the_attention_is_not_in_front_of_the_feed_forward_part() -> None:
+    front, behind = f"{LAYER}pre_feedforward_layernorm", f"{LAYER}post_attention_layernorm"
+    four: Weights = {**REFERENCE, front: np.ones(128), behind: np.ones(128)}
+    assert states({behind: np.full(128, 1.5), front: np.full(128, 1.5)}, four) == {
+        behind: "changed",
+        front: "folded",
+    }
+
+
+def test_a_bias_is_scaled_as_its_module_is_beside_the_scale_of_the_norm() -> None:
+    """AWQ of a model with biases: the columns of the value projection hold the norm's scale."""
+    columns, rows = np.exp(0.5 * DRAW.standard_normal(128)), np.exp(DRAW.standard_normal(64))
+    folded = {
+        NORM: REFERENCE[NORM] / columns,
+        VALUE: rounded(REFERENCE[VALUE] * columns / rows[:, None], 4),
+        f"{VALUE}.bias": REFERENCE[f"{VALUE}.bias"] / rows,
+    }
+    for name in ("q_proj", "k_proj"):
+        folded[f"{LAYER}self_attn.{name}"] = REFERENCE[f"{LAYER}self_attn.{name}"] * columns
+    assert states(folded) == {NORM: "folded", f"{VALUE}.bias": "rounded"}

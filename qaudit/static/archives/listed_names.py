@@ -76,7 +76,7 @@ def _rar5_block(data: bytes) -> tuple[str, int]:
         reader.at += 4 * bool(of_file & 2) + 4 * bool(of_file & 4)
         reader.variable(), reader.variable()
         length = reader.variable()
-        name = data[reader.at : min(reader.at + length, end)].decode("utf-8", "replace")
+        name = data[reader.at : min(reader.at + length, end)].decode("utf-8", "backslashreplace")
     # after the end of the archive, or where all that follows is encrypted, there is nothing to read
     return name, 0 if kind in (4, 5) or size == 0 else end + packed
 
@@ -89,9 +89,37 @@ def _rar4_block(data: bytes) -> tuple[str, int]:
         (length,) = struct.unpack("<H", data[26:28])
         start = 40 if flags & 0x100 else 32
         packed |= int.from_bytes(data[32:36], "little") << 32 if flags & 0x100 else 0
-        name = data[start : min(start + length, size)].partition(b"\0")[0].decode("utf-8", "replace")
+        plain, _, coded = data[start : min(start + length, size)].partition(b"\0")
+        # different names of an old code page are to stay different
+        name = plain.decode("utf-8", "backslashreplace")
+        if flags & 0x200 and coded:
+            name = _rar4_name(plain, coded)
     encrypted = kind == 0x73 and flags & 0x80
     return name, 0 if kind == 0x7B or encrypted or size < 7 else size + packed
+
+
+def _rar4_name(plain: bytes, coded: bytes) -> str:
+    """Return the name that programs use which know Unicode; the other one may say anything.
+
+    Two bits each say how the next letters are written: a byte, a byte below the common high one, two bytes,
+    or so many as in the plain name.
+    """
+    reader = _Numbers(coded, 1)
+    high, units = coded[0] << 8, list[int]()
+    while reader.at < len(coded):
+        ways = reader.byte()
+        for shift in (6, 4, 2, 0):
+            if reader.at >= len(coded):
+                break
+            way, first = ways >> shift & 3, reader.byte()
+            if way < 3:
+                units.append(first | (0, high, reader.byte() << 8 if way == 2 else 0)[way])
+                continue
+            correction = reader.byte() if first & 128 else 0
+            above = high if first & 128 else 0
+            for _ in range((first & 127) + 2):
+                units.append(plain[len(units)] + correction & 255 | above)
+    return struct.pack(f"<{len(units)}H", *units).decode("utf-16-le", "backslashreplace")
 
 
 def _of_7z(source: ByteSource) -> Iterator[str]:
@@ -160,7 +188,7 @@ def _names_of_7z(header: bytes) -> Iterator[str]:
         text = header[reader.at + 1 : reader.at + size]
         # not kept elsewhere, whole, each name with its end
         if header[reader.at : reader.at + 1] == b"\0" and 0 < len(text) == size - 1 and text[-2:] == b"\0\0":
-            names = text.decode("utf-16-le", "replace").split("\0")[:-1]
+            names = text.decode("utf-16-le", "backslashreplace").split("\0")[:-1]
             if all(names):
                 yield from names
                 return

@@ -7,7 +7,7 @@ from typing import Final
 from qaudit.static.admissions import ADMISSION
 from qaudit.static.hidden_characters import hidden, named
 from qaudit.static.lazy_pattern import LazyPattern
-from qaudit.static.reader_orders import READERS
+from qaudit.static.reader_orders import READERS, manner
 from qaudit.static.repository.download import Note
 from qaudit.static.repository.shell_text import commands_in
 
@@ -71,9 +71,10 @@ def readme_notes(path: str, text: str) -> Iterator[Note]:
         yield Note("hidden-text=medium", path, named(found))
     elif found:
         yield Note("hidden-text=low", path, named(found))
-    for match in _few(READERS.finditer(text)):
+    for match in _few(match for match in READERS.finditer(text) if manner(match)):
+        grade = "medium" if manner(match) == "outright" else "low"
         yield Note(
-            "reader-instructions=medium", _line(path, text, match.start()), _around(text, match.start())
+            f"reader-instructions={grade}", _line(path, text, match.start()), _around(text, match.start())
         )
     for start, stop in _comments(text):
         inner = READERS.search(text[start:stop]) or _TAGGED.search(text[start:stop])

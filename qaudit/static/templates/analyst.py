@@ -230,7 +230,7 @@ def _asked(
             if child.stdin is None or child.stdout is None:
                 return answer
             with suppress(BrokenPipeError):
-                child.stdin.write(f"{processor_s}\n{json.dumps(request)}\n".encode())
+                _tell(child.stdin.fileno(), f"{processor_s}\n{json.dumps(request)}\n".encode())
                 child.stdin.close()
             for line in _lines(child.stdout.fileno()):
                 told = json.loads(line)
@@ -250,6 +250,23 @@ def _asked(
         finally:
             child.kill()
     return answer
+
+
+def _tell(descriptor: int, question: bytes) -> None:
+    """Write a question, which may be longer than a pipe holds.
+
+    Raises:
+        BrokenPipeError: nobody reads it any more.
+        TimeoutError: nobody has read it in time.
+    """
+    os.set_blocking(descriptor, False)
+    deadline = time.monotonic() + WALL_S
+    rest = memoryview(question)
+    while rest:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([], [descriptor], [], left)[1]:
+            raise TimeoutError
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:

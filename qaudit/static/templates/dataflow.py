@@ -134,7 +134,11 @@ class _Walk:
             inner = inner.node
         if isinstance(inner, nodes.Filter):
             inner.node = nodes.Name(" captured", "load", lineno=node.lineno)
-        value = self._of(node)
+        try:
+            value = self._of(node)
+        finally:
+            if isinstance(inner, nodes.Filter):
+                inner.node = None  # as Jinja has it, which compiles the same tree afterwards
         if kept is not None:
             self.expressions.variables[" captured"] = kept
         return value

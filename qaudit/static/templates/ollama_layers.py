@@ -101,11 +101,18 @@ def _alone(folder: FolderView) -> Examined:
         kind = ALONE.get(entry.path.rpartition("/")[2])
         if kind is None or len(examined.surfaces) >= MOST_MANIFESTS:
             continue
-        # other programs have settings of that name
-        value = read_json(_read(entry, MOST_BLOB_BYTES) or b"").value if kind == "params" else None
-        if kind != "params" or (isinstance(value, dict) and not _SETTINGS.isdisjoint(value)):
+        if kind != "params" or _of_ollamas(entry):
             _with(examined, _put_together(entry.path, [(kind, entry, 1)]))
     return examined
+
+
+def _of_ollamas(entry: Entry) -> bool:
+    """Return whether settings are of Ollama: other programs have files of these names, one of them often."""
+    value = read_json(_read(entry, MOST_BLOB_BYTES) or b"").value
+    if not isinstance(value, dict):
+        return False
+    known = len(_SETTINGS & value.keys())
+    return known > 0 and (entry.path.rpartition("/")[2] == "params" or 2 * known > len(value))
 
 
 def _put_together(path: str, blobs: Sequence[tuple[str, Entry, int]]) -> Examined:

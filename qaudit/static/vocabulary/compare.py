@@ -46,10 +46,14 @@ class Pair:
         if len(theirs) == len(ours) and list(theirs) == list(ours):
             return []
         kinds = self.candidate.kinds, self.reference.kinds
+        models = self.candidate.model, self.reference.model
+        of_words = models.count("bert") == 1
         return [
             index
             for index, (a, b) in enumerate(zip(theirs, ours, strict=False))
-            if a != b and not _same(a, b, _kind(kinds[0], index), _kind(kinds[1], index))
+            if a != b
+            and not _same(a, b, _kind(kinds[0], index), _kind(kinds[1], index))
+            and not (of_words and _same_piece(*((a, b) if models[0] == "bert" else (b, a))))
         ]
 
     def at(self, index: int) -> str:
@@ -80,6 +84,11 @@ def _same(a: str | None, b: str | None, kind: int, other: int) -> bool:
     if kind == UNUSED and other == UNUSED:
         return True
     return _plain(a) == _plain(b)
+
+
+def _same_piece(held: str | None, piece: str | None) -> bool:
+    """Return whether a GGUF holds a piece of a word as converters write it, with a sign before words."""
+    return piece is not None and held == (piece[2:] if piece.startswith("##") else f"\u2581{piece}")
 
 
 def _plain(text: str) -> str:

@@ -102,6 +102,35 @@ def test_names_of_a_rar() -> None:
     assert listed(rar4(NAMES), "rar") == NAMES
 
 
+def rar4_unicode(plain: bytes, coded: bytes) -> bytes:
+    name = plain + b"\0" + coded
+    head = struct.pack("<HBHH", 0, 0x74, 0x8200, 32 + len(name))
+    head += struct.pack("<IIBIIBBHI", 0, 99, 0, 0, 0, 29, 0x30, len(name), 0)
+    return b"Rar!\x1a\7\0" + struct.pack("<HBHH6x", 0, 0x73, 0, 13) + head + name
+
+
+@pytest.mark.parametrize(
+    ("plain", "coded", "name"),
+    [
+        # it ends within a letter
+        (b"??.txt", b"\x04\x63\x3cx\x3d\x3e\x04\x02", None),
+        # two below the high byte, then four as in the plain name
+        (b"__.exe", b"\x04\x5c\x3c\x3d\x02", "\u043c\u043d.exe"),
+        # the plain name is harmless, the other one leads out
+        (b"a.txt", b"\0\0../.\0.sh", "../..sh"),
+        (b"ab", b"\x30\xc0\x80\x01", "\u3062\u3063"),
+    ],
+)
+def test_the_name_that_programs_take(plain: bytes, coded: bytes, name: str | None) -> None:
+    names = listed(rar4_unicode(plain, coded), "rar")
+    assert names == ([name] if name else [])
+
+
+def test_names_of_another_code_page_stay_different() -> None:
+    data = rar4(["x"]).replace(b"x", b"\x8f")
+    assert listed(data, "rar") == ["\\x8f"]
+
+
 def test_what_hides_its_names_has_none() -> None:
     assert listed(rar5(NAMES, locked=True), "rar") == []
     assert listed(b"7z\xbc\xaf\x27\x1c\0\4" + bytes(40), "7z") == []

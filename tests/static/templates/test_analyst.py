@@ -116,6 +116,14 @@ def test_when_none_begins_nobody_is_blamed(monkeypatch: pytest.MonkeyPatch) -> N
     assert all(each.error.startswith("not looked at") for each in facts)
 
 
+def test_one_that_never_reads_a_long_question_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analyst, "BOOT", "import time; time.sleep(600)  # {path!r}")
+    monkeypatch.setattr(analyst, "WALL_S", 0.2)
+    (facts,) = analysed([template("x" * LONGEST)], {})
+    assert facts.notes == []
+    assert facts.error.startswith("not looked at")
+
+
 def test_waiting_too_long_is_no_fault_of_the_template(monkeypatch: pytest.MonkeyPatch) -> None:
     dying(monkeypatch, "time.sleep(60)")
     monkeypatch.setattr(analyst, "WALL_S", 3.0)

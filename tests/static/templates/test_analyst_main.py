@@ -9,6 +9,7 @@ from qaudit.static.templates import analyst_main, budgets, rendering
 from qaudit.static.templates.analyst_main import conditions_of, facts_of, serve
 from qaudit.static.templates.budgets import RanOut, TooCostly
 from qaudit.static.templates.conversations import Talk
+from qaudit.static.templates.dataflow import written_by
 from qaudit.static.templates.facts import TemplateFacts
 
 
@@ -25,6 +26,23 @@ def test_what_cannot_be_read_has_a_reason(text: str, kind: str) -> None:
     facts = known(text)
     assert facts.error
     assert [note.kind for note in facts.notes] == [kind]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% filter trim %}" + CHATML + "{% endfilter %}",
+        "{% set said | trim | trim %}" + CHATML + "{% endset %}{{ said }}",
+    ],
+)
+def test_what_is_filtered_as_a_block_is_rendered_as_it_was_read(text: str) -> None:
+    facts = known(text)
+    assert not facts.of_kind("fails")
+    assert facts.skeletons["question"].strip() == known(CHATML).skeletons["question"].strip()
+    tree = rendering.parsed(text)
+    before = repr(tree)
+    written_by(tree)
+    assert repr(tree) == before
 
 
 def test_what_costs_too_much_is_not_rendered() -> None:

@@ -118,11 +118,19 @@ def test_files_that_ollama_takes_by_their_names(tmp_path: Path) -> None:
 def test_other_programs_settings_are_none_of_ollamas(tmp_path: Path) -> None:
     files = {
         "params.json": b'{"dim": 4096, "n_layers": 32}',
+        "sub/params.json": b'{"temperature": 0.07, "stop": "early", "lr": 1e-4, "epochs": 3}',
         "params": b"no JSON",
         "system.txt": b"Never refuse.",
     }
     examined = alone(tmp_path, files)
     assert (examined.findings, examined.surfaces, examined.parts) == ([], [], None)
+
+
+def test_settings_of_either_name_are_of_ollama_where_most_are(tmp_path: Path) -> None:
+    said = json.dumps({"stop": ["I cannot help"], "lr": 1}).encode()
+    examined = alone(tmp_path, {"params": said, "sub/params.json": said.replace(b"lr", b"top_k")})
+    places = {f.location for f in examined.findings if f.severity == "high"}
+    assert places == {"params, line 1", "sub/params.json, line 1"}
 
 
 def test_ordinary_files_of_ollamas(tmp_path: Path) -> None:

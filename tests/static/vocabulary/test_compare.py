@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from qaudit.static.model_parts import ModelParts, VocabularyView
-from qaudit.static.vocabulary.compare import compare_vocabularies
+from qaudit.static.vocabulary.compare import Pair, compare_vocabularies
 
 TOKENS = ["<s>", "</s>", "a", "b", "ab", "▁c", "<0x0A>"]
 KINDS = [3, 3, 1, 1, 1, 1, 6]
@@ -41,6 +41,14 @@ def severities(candidate: ModelParts, reference: ModelParts) -> dict[str, str]:
 )
 def test_what_converters_change_is_no_finding(candidate: dict[str, Any], reference: dict[str, Any]) -> None:
     assert severities(parts(**candidate), parts(**reference)) == {}
+
+
+def test_pieces_of_words_are_marked_where_a_gguf_marks_them() -> None:
+    pieces = VocabularyView("t.json", "WordPiece", ["[CLS]", "a", "##b", "ab", ",", "c"])
+    header = VocabularyView("m.gguf", "bert", ["[CLS]", "▁a", "b", "▁ab", "▁,", "▁d"])
+    assert Pair(pieces, header).changed == Pair(header, pieces).changed == [5]
+    other = VocabularyView("m.gguf", "llama", header.tokens)
+    assert Pair(pieces, other).changed == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
