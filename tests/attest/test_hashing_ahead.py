@@ -18,7 +18,15 @@ HOUR_NS = 3_600_000_000_000
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # the tests' files are as old as those of a real checkpoint
     monkeypatch.setattr(hashing_ahead, "SETTLED_NS", -HOUR_NS)
-    return make_folder_checkpoint(tmp_path)
+    made = make_folder_checkpoint(tmp_path)
+    # the disk's times move in steps: what a test writes from now on has other ones
+    newest = max(path.stat().st_ctime_ns for path in made.rglob("*"))
+    probe = tmp_path / "probe"
+    probe.touch()
+    while probe.stat().st_ctime_ns <= newest:
+        probe.touch()
+    probe.unlink()
+    return made
 
 
 def hashed_anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -16,8 +16,8 @@ from qaudit.values import Report
 QUANTIZED = [m for m in ZOO if m.quantization != "F16"]
 # rungs between two that are audited here; `make test-all` and `qaudit matrix --check-labels` have them all
 BETWEEN = {
-    "Q6_K", "Q5_K_M", "IQ4_XS", "Q3_K_S", "Q2_K", "AWQ-g64", "GPTQ-3bit", "GPTQ-4bit",
-    "ablated-AWQ-g128", "ablated-GPTQ-4bit", "eroded-AWQ-g128",
+    "Q8_0", "Q6_K", "Q5_K_M", "IQ4_XS", "Q3_K_S", "Q2_K", "AWQ-g64", "GPTQ-3bit", "GPTQ-4bit",
+    "ablated-AWQ-g128", "ablated-GPTQ-4bit", "eroded-AWQ-g128", "eroded-GPTQ-4bit",
 }  # fmt: skip
 # what is asked of the rooms is measured by their own tests; tracing doubles what the judges take
 pytestmark = pytest.mark.no_cover
