@@ -52,9 +52,6 @@ class Entry:
     path: Path
 
 
-Ahead = Callable[[Entry], FileDigest | None]
-
-
 def split_anchor(path: Path) -> Path:
     """Return the first part of a split GGUF file, or the path itself."""
     match = _SPLIT.fullmatch(path.name)
@@ -93,7 +90,6 @@ def hash_files(
     entries: Iterable[Entry],
     on_file: Callable[[FileDigest], None] | None = None,
     on_read: Callable[[int], None] | None = None,
-    ahead: Ahead | None = None,
 ) -> tuple[FileDigest, ...]:
     """Hash files in parallel threads; the result is in the order given.
 
@@ -105,22 +101,20 @@ def hash_files(
         entries: what `list_files` returned.
         on_file: called from this thread after each file, in that order.
         on_read: called from the threads that hash, with how many more bytes were, for a progress display.
-        ahead: returns the digest of a file that was hashed before and is as it was then, None for others.
 
     Raises:
         InputError: a file cannot be read.
         UnsignableTree: a file was replaced or changed while it was being read.
     """
     listed = tuple(entries)
-    known = {} if ahead is None else {e: digest for e in listed if (digest := ahead(e)) is not None}
     digests: list[FileDigest] = []
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="qaudit-hash")
     try:
         begun = {
-            entry: pool.submit(_hash, entry, on_read) for entry in largest_first(listed) if entry not in known
+            entry: pool.submit(_hash, entry, on_read) for entry in sorted(listed, key=_size, reverse=True)
         }
         for entry in listed:
-            digests.append(known[entry] if entry in known else begun[entry].result())
+            digests.append(begun[entry].result())
             if on_file is not None:
                 on_file(digests[-1])
     finally:
@@ -158,11 +152,6 @@ def differences(signed: dict[str, str], found: dict[str, str]) -> tuple[str, ...
         *(f"{name}: missing" for name in missing),
         *(f"{name}: extra" for name in extra),
     )
-
-
-def largest_first(entries: Iterable[Entry]) -> list[Entry]:
-    """Return files in the order in which hashing them should begin."""
-    return sorted(entries, key=_size, reverse=True)
 
 
 def _size(entry: Entry) -> int:
@@ -315,24 +304,6 @@ class _Watched:
 
 
 def _hash(entry: Entry, on_read: Callable[[int], None] | None) -> FileDigest:
-    def digest(stream: FileIO) -> str:
-        watched = stream if on_read is None else _Watched(stream, on_read)
-        return hashlib.file_digest(watched, "sha256").hexdigest()  # type: ignore[arg-type]
-
-    return hash_entry(entry, digest)[0]
-
-
-def hash_entry(entry: Entry, digest: Callable[[FileIO], str]) -> tuple[FileDigest, os.stat_result]:
-    """Return the digest of a file, and its status before it was read.
-
-    Args:
-        entry: the file.
-        digest: reads the stream to its end and returns the SHA-256.
-
-    Raises:
-        InputError: it cannot be read.
-        UnsignableTree: it was replaced or changed while it was being read.
-    """
     try:
         # the open itself refuses a link that replaced the file since it was listed
         handle = os.open(entry.path, os.O_RDONLY | _NO_FOLLOW)
@@ -340,7 +311,8 @@ def hash_entry(entry: Entry, digest: Callable[[FileIO], str]) -> tuple[FileDiges
             before = os.fstat(handle)
             if not stat.S_ISREG(before.st_mode):
                 raise UnsignableTree(_refusal(entry.path, _kind(before.st_mode)))
-            found = digest(stream)
+            watched = stream if on_read is None else _Watched(stream, on_read)
+            digest = hashlib.file_digest(watched, "sha256").hexdigest()  # type: ignore[arg-type]
             after = os.fstat(handle)
             read = stream.tell()
     except OSError as error:
@@ -349,4 +321,4 @@ def hash_entry(entry: Entry, digest: Callable[[FileIO], str]) -> tuple[FileDiges
         ) from error
     if (before.st_size, before.st_mtime_ns, read) != (after.st_size, after.st_mtime_ns, before.st_size):
         raise UnsignableTree(f"{entry.path}: changed while it was being read; leave it alone and run again")
-    return FileDigest(entry.name, before.st_size, found), before
+    return FileDigest(entry.name, before.st_size, digest)

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from qaudit.attest.audit_facts import read_audit_facts
 from qaudit.attest.dsse import Sealer, parse_bundle
-from qaudit.attest.hashing_ahead import HashingAhead
 from qaudit.attest.layout import REPORT_LIMIT, Places, places, refuse_inside, usable_path, write_all
 from qaudit.attest.local_key import PasswordSource, load_signer, password_from_environment
 from qaudit.attest.manifest import hash_files, list_files
@@ -96,7 +95,6 @@ def sign(
     resource_uri: str | None = None,
     recheck: Recheck | None = None,
     oms: bool = True,
-    ahead: HashingAhead | None = None,
 ) -> Signed:
     """Sign a checkpoint with its audit report and policy.
 
@@ -122,7 +120,6 @@ def sign(
             this function with the one of `qaudit.auditing.rechecking`, as `qaudit sign` has it.
         oms: also write an OMS signature, for tools that know no other; where the signer or the files
             do not allow one, `Signed.why_no_oms` says why.
-        ahead: has begun to hash the files of `path`; what it has is taken where it still holds.
 
     Raises:
         GateFailure: the verdict is not pass, or report, policy and files do not belong together.
@@ -145,7 +142,6 @@ def sign(
         resource_uri=resource_uri,
         recheck=recheck,
         oms=oms,
-        ahead=ahead,
     )
 
 
@@ -166,7 +162,6 @@ def seal_release(
     resource_uri: str | None = None,
     recheck: Recheck | None = None,
     oms: bool = True,
-    ahead: HashingAhead | None = None,
 ) -> Signed:
     """Run the signing gate and seal with any mode; `sign` says what the arguments are."""
     if not 1 <= valid_days <= MAX_VALID_DAYS:
@@ -190,7 +185,7 @@ def seal_release(
     known = {where.report: report_bytes, where.policy: policy_bytes}
     refuse_other_files(where, earlier, known)
     refuse_left_over(path, where)
-    files = hash_files(entries, on_file, on_read, None if ahead is None else ahead.telling(on_read))
+    files = hash_files(entries, on_file, on_read)
     refuse_other_bytes(path, files, facts, report)
     quantization, recipe = gather(making or Making(), path, files, facts.checkpoint.quantization)
     not_after = end_of_approval(terms, facts, verified, timedelta(days=valid_days))

@@ -162,48 +162,43 @@ def sign_command(
     opened with QAUDIT_KEY_PASSWORD or a prompt.
     """
     as_json = wants_json(as_json, output_format)
-    from qaudit.attest.hashing_ahead import HashingAhead
+    import json
 
-    # gigabytes are hashed while the rest is imported and the report is checked; if that refuses, this ends
-    with HashingAhead(path) as ahead:
-        import json
+    from rich.console import Console
 
-        from rich.console import Console
+    from qaudit.attest.quantization import Making
+    from qaudit.attest.summaries import KINDS, place_of
+    from qaudit.auditing.approval import sign
+    from qaudit.cli.hashing_progress import signing_progress
+    from qaudit.cli.quantization_claims import quantization_claims
 
-        from qaudit.attest.quantization import Making
-        from qaudit.attest.summaries import KINDS, place_of
-        from qaudit.auditing.approval import sign
-        from qaudit.cli.hashing_progress import signing_progress
-        from qaudit.cli.quantization_claims import quantization_claims
-
-        console = Console(stderr=True)
-        say = partial(console.print, markup=False, soft_wrap=True, highlight=False)
-        signer = sealer_for(
-            key=key,
-            certificate=certificate,
-            chain=chain or [],
-            keyless=keyless,
-            identity_token=identity_token,
-            instance=Instance(trust_config, staging, tuf_url, tuf_root),
-            warn=lambda text: say(f"warning: {text}"),
+    console = Console(stderr=True)
+    say = partial(console.print, markup=False, soft_wrap=True, highlight=False)
+    signer = sealer_for(
+        key=key,
+        certificate=certificate,
+        chain=chain or [],
+        keyless=keyless,
+        identity_token=identity_token,
+        instance=Instance(trust_config, staging, tuf_url, tuf_root),
+        warn=lambda text: say(f"warning: {text}"),
+    )
+    with signing_progress(console, path) as progress:
+        signed = sign(
+            path,
+            report=report,
+            signer=signer,
+            policy=policy,
+            calibration=calibration,
+            out=out,
+            accept_risk=accept_risk,
+            valid_days=valid_days,
+            making=Making(quantizer, imatrix, recipe, quantization_claims(path)),
+            also=tuple(kind for kind in KINDS if kind in (also or ())),
+            resource_uri=resource_uri,
+            oms=oms,
+            on_read=progress.read,
         )
-        with signing_progress(console, path) as progress:
-            signed = sign(
-                path,
-                report=report,
-                signer=signer,
-                policy=policy,
-                calibration=calibration,
-                out=out,
-                accept_risk=accept_risk,
-                valid_days=valid_days,
-                making=Making(quantizer, imatrix, recipe, quantization_claims(path)),
-                also=tuple(kind for kind in KINDS if kind in (also or ())),
-                resource_uri=resource_uri,
-                oms=oms,
-                on_read=progress.read,
-                ahead=ahead,
-            )
     # only a keyless signer learns from the authority who it is; its module is slow to import
     who: SignedBy | None = getattr(signer, "signed_by", None)
     if as_json:
