@@ -16,7 +16,7 @@ from qaudit.findings import SEVERITIES, Finding, Inspection, Severity, Status, S
 from qaudit.report.inspection_places import Places
 from qaudit.report.untrusted import one_line, presentable
 
-_STATUS_STYLES: dict[Status, str] = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+STATUS_STYLES: dict[Status, str] = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 STYLES: dict[Severity, str] = {
     "critical": "bold white on red",
     "high": "bold red",
@@ -58,7 +58,7 @@ def render(inspection: Inspection, console: Console) -> None:
 
 
 def _head(inspection: Inspection, console: Console) -> None:
-    head = Text(inspection.status.upper(), style=_STATUS_STYLES[inspection.status])
+    head = Text(inspection.status.upper(), style=STATUS_STYLES[inspection.status])
     head.append(f" {one_line(inspection.target, _LONGEST)}", style="default")
     if inspection.reference is not None:
         head.append(f" against {one_line(inspection.reference, _LONGEST)}", style="default")

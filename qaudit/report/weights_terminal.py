@@ -12,12 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from qaudit.findings import Finding
-from qaudit.report.inspection_terminal import STYLES, WIDTH
+from qaudit.report.inspection_terminal import STATUS_STYLES, STYLES, WIDTH
 from qaudit.report.untrusted import one_line
-from qaudit.values import Status
 from qaudit.weight_values import ComparedTensor, TensorState, WeightKind, WeightsLook, WeightsMeasure
 
-_STATUS_STYLES: dict[Status, str] = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 ANSWERS: dict[WeightKind, str] = {
     "identical": "the reference's own weights, bit for bit as they decode",
     "rounding": "a plain quantization of the reference",
@@ -48,7 +46,7 @@ def text(look: WeightsLook) -> str:
 
 def render(look: WeightsLook, console: Console) -> None:
     """Print the answer, the reasons, the tensors and what was not compared."""
-    head = Text(look.status.upper(), style=_STATUS_STYLES[look.status])
+    head = Text(look.status.upper(), style=STATUS_STYLES[look.status])
     names = f" {one_line(look.checkpoint.path, _LONGEST)} against {one_line(look.reference.path, _LONGEST)}"
     head.append(names, style="default")
     _say(console, head)
